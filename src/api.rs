@@ -1,0 +1,7 @@
+//! The wire: every type, name and annotation that a client of `argoproj.io/v1alpha1` observes. No logic.
+
+pub mod analysis;
+pub mod common;
+pub mod experiment;
+pub mod names;
+pub mod rollout;

@@ -1,0 +1,1 @@
+//! The controller process: watch, observe, plan, apply, status.

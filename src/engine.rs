@@ -1,0 +1,4 @@
+//! What to do, decided purely: `plan(&Observed, now) -> Plan`. No client, no clock, no async, no log.
+
+pub mod analysis;
+pub mod identity;

@@ -1,0 +1,1 @@
+//! Judging an AnalysisRun: scheduling, counting and verdicts over stored measurements.

@@ -1,0 +1,1 @@
+//! The identity of a revision: the pod template hash, the step hash, and equality of templates by meaning.

@@ -1,0 +1,3 @@
+//! Measuring: one file a provider, and the condition language that judges one result.
+
+pub mod condition;

@@ -1,0 +1,1 @@
+//! The condition language (expr): pure; parse, check and evaluate.

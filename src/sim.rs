@@ -1,0 +1,1 @@
+//! A model cluster with a virtual clock that runs plans.
