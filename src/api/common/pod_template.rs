@@ -1,0 +1,106 @@
+//! The pod template: raw JSON, kept whole, with a typed view of the few fields that we read.
+//!
+//! A typed `PodTemplateSpec` would drop, on every rewrite, the fields that are newer than our library
+//! (design.md section 4). The view never fails: what is missing or of another type reads as absent.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A pod template as the user wrote it. Fields that this version of Serin does not know survive unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PodTemplate(pub Value);
+
+/// What we read of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerView<'a> {
+    /// Name; empty when the template has none.
+    pub name: &'a str,
+    /// Image; empty when the template has none.
+    pub image: &'a str,
+}
+
+impl PodTemplate {
+    /// Labels of the pods. An entry that is no string is left out.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.string_map("/metadata/labels")
+    }
+
+    /// Annotations of the pods. An entry that is no string is left out.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.string_map("/metadata/annotations")
+    }
+
+    /// Name and image of each container, in order, without init and ephemeral containers.
+    pub fn containers(&self) -> Vec<ContainerView<'_>> {
+        self.container_views("/spec/containers")
+    }
+
+    /// Name and image of each init container, in order.
+    pub fn init_containers(&self) -> Vec<ContainerView<'_>> {
+        self.container_views("/spec/initContainers")
+    }
+
+    /// `spec.restartPolicy`, where it is set. A Rollout's is `Always`, which is also the default.
+    pub fn restart_policy(&self) -> Option<&str> {
+        self.0.pointer("/spec/restartPolicy").and_then(Value::as_str)
+    }
+
+    /// Whether there is nothing in it: absent, null or `{}`. With `workloadRef` the inline template must be empty.
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Value::Null => true,
+            Value::Object(fields) => fields.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
+        }
+    }
+
+    fn string_map(&self, pointer: &str) -> BTreeMap<String, String> {
+        let entries = self.0.pointer(pointer).and_then(Value::as_object);
+        entries
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
+    }
+
+    fn container_views(&self, pointer: &str) -> Vec<ContainerView<'_>> {
+        let containers = self.0.pointer(pointer).and_then(Value::as_array);
+        containers
+            .into_iter()
+            .flatten()
+            .map(|container| ContainerView {
+                name: text_of(container, "name"),
+                image: text_of(container, "image"),
+            })
+            .collect()
+    }
+}
+
+fn text_of<'a>(container: &'a Value, field: &str) -> &'a str {
+    container.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl From<Value> for PodTemplate {
+    fn from(template: Value) -> Self {
+        Self(template)
+    }
+}
+
+impl JsonSchema for PodTemplate {
+    fn schema_name() -> Cow<'static, str> {
+        "PodTemplate".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
