@@ -1,0 +1,3 @@
+module serin.test/cluster/httpd
+
+go 1.26.0

@@ -1,0 +1,36 @@
+# What is built, where it is kept, and what the parts are called; sourced by build.sh and cluster.
+
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+cache=${SERIN_CACHE:-$HOME/.cache/serin}
+
+kubernetes_version=v1.36.3
+kube_programs="etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl"
+
+# part_package PART: the Go package that is built in tests/cluster/PART
+part_package() {
+  case $1 in
+  kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
+  *) echo . ;;
+  esac
+}
+
+# part_ldflags PART: without its version the API server calls itself v0.0.0 and clients refuse it
+part_ldflags() {
+  local v=k8s.io/component-base/version minor=${kubernetes_version#v1.}
+  case $1 in
+  kube) echo "-s -w -X $v.gitVersion=$kubernetes_version -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X $v.gitTreeState=clean" ;;
+  *) echo "-s -w" ;;
+  esac
+}
+
+# part_dir PART: the folder of the built part; its name changes with everything the part is built from
+part_dir() {
+  local hash
+  hash=$(cd "$here/$1" && {
+    echo "$(part_package "$1") $(part_ldflags "$1")"
+    cat $(ls go.mod go.sum ./*.go 2>/dev/null)
+  } | sha256sum)
+  echo "$cache/$1-${hash:0:16}"
+}
+
+say() { printf '%s\n' "$*" >&2; }

@@ -1,0 +1,3 @@
+module serin.test/cluster/pause
+
+go 1.26.0
