@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what the test clusters consist of, once, into ${SERIN_CACHE:-~/.cache/serin}, and installs the
-# Debian packages that are missing.   build.sh [fake|node|prometheus|all]...
+# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|all]...
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/parts.sh"
 
@@ -23,7 +23,7 @@ need_for() {
     [[ -x /usr/lib/cni/bridge || -x /opt/cni/bin/bridge ]] || packages+=(containernetworking-plugins)
     ;;
   httpd) parts+=(httpd) ;;
-  prometheus) need prometheus prometheus ;;
+  prometheus) parts+=(prometheus) ;;
   all) need_for fake; need_for node; need_for httpd; need_for prometheus ;;
   *) say "usage: build.sh [fake|node|httpd|prometheus|all]..."; exit 2 ;;
   esac
@@ -54,7 +54,7 @@ build_part() {
   say "building $part into $dir"
   tmp=$(mktemp -d "$cache/.building-$part-XXXXXX")
   (cd "$here/$part" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false \
-    -ldflags "$(part_ldflags "$part")" -o "$tmp/$program" "$(part_package "$part")") >&2 || {
+    -tags "$(part_tags "$part")" -ldflags "$(part_ldflags "$part")" -o "$tmp/$program" "$(part_package "$part")") >&2 || {
     rm -rf "$tmp"
     say "building $part failed"
     exit 1

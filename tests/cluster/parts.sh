@@ -10,7 +10,15 @@ kube_programs="etcd kube-apiserver kube-controller-manager kube-scheduler kubele
 part_package() {
   case $1 in
   kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
+  prometheus) echo github.com/prometheus/prometheus/cmd/prometheus ;;
   *) echo . ;;
+  esac
+}
+
+# part_tags PART: of the ways Prometheus finds its targets, only the Kubernetes one (and files) is wanted
+part_tags() {
+  case $1 in
+  prometheus) echo remove_all_sd,enable_kubernetes_sd ;;
   esac
 }
 
@@ -18,7 +26,7 @@ part_package() {
 part_ldflags() {
   local v=k8s.io/component-base/version minor=${kubernetes_version#v1.}
   case $1 in
-  kube) echo "-s -w -X $v.gitVersion=$kubernetes_version -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X $v.gitTreeState=clean" ;;
+  kube) echo "-s -w -X $v.gitVersion=$kubernetes_version -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X k8s.io/client-go/pkg/version.gitVersion=$kubernetes_version" ;;
   *) echo "-s -w" ;;
   esac
 }
@@ -27,7 +35,7 @@ part_ldflags() {
 part_dir() {
   local hash
   hash=$(cd "$here/$1" && {
-    echo "$(part_package "$1") $(part_ldflags "$1")"
+    echo "$(part_package "$1") $(part_tags "$1") $(part_ldflags "$1")"
     cat $(ls go.mod go.sum ./*.go 2>/dev/null)
   } | sha256sum)
   echo "$cache/$1-${hash:0:16}"
