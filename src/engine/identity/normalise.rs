@@ -20,6 +20,7 @@
 
 use super::encode::{is_empty, quantity_of};
 use super::fields::{Kind, Table};
+use super::quantity::Quantity;
 use super::{defaults, injected};
 use serde_json::{Map, Value, json};
 
@@ -85,7 +86,7 @@ fn normal(table: &Table, kind: &Kind, value: &Value) -> Value {
         (Kind::Quantity, value) => {
             // Go reads null as zero.
             let value = if value.is_null() { &json!("0") } else { value };
-            quantity_of(value).map_or_else(|| value.clone(), |quantity| json!(quantity.value_text()))
+            quantity_of(value).map_or_else(|| value.clone(), |quantity| kept(&quantity))
         }
         (Kind::List(inner), Value::Array(items)) => {
             items.iter().map(|item| normal(table, inner, item)).collect()
@@ -93,7 +94,7 @@ fn normal(table: &Table, kind: &Kind, value: &Value) -> Value {
         (Kind::Map(inner), Value::Object(entries)) => {
             // Every map of quantities in a pod template is a resource list.
             let element = |entry: &Value| match quantity_of(entry).filter(|_| **inner == Kind::Quantity) {
-                Some(quantity) => json!(quantity.rounded_to_milli().value_text()),
+                Some(quantity) => kept(&quantity.rounded_to_milli()),
                 None => normal(table, inner, entry),
             };
             Value::Object(
@@ -136,6 +137,12 @@ fn normal(table: &Table, kind: &Kind, value: &Value) -> Value {
             value,
         ) => value.clone(),
     }
+}
+
+/// The value of a quantity as a server keeps it: the value of what it prints. That is the value itself, except for
+/// absurd amounts beyond `E`, which Go prints without their suffix.
+fn kept(quantity: &Quantity) -> Value {
+    Quantity::parse(&quantity.canonical()).map_or(Value::Null, |printed| json!(printed.value_text()))
 }
 
 /// Whether a field in normal form is the same as no field.

@@ -10,7 +10,7 @@
 //
 //	go run . fields > ../../../src/engine/identity/pod_template.fields
 //	go run . templates | go run . hashes > ../../golden/template_hashes.jsonl
-//	go run . spellings | go run . quantities > ../../golden/quantities.tsv
+//	go run . spellings | sort -u | go run . quantities > ../../golden/quantities.tsv
 //
 // The form of 1.8 (pod_template_1_8.fields, template_hashes_1_8.txt) comes from the same program with k8s.io/api and
 // k8s.io/apimachinery v0.29.3 in go.mod; of its hashes only the column "hash" is kept, one a line.

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the samples are made where they are used"
+)]
+
 use super::*;
 
 fn template(spec: Value) -> Value {
