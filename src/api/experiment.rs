@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{
-    AnalysisRunMetadata, Argument, Condition, DryRun, MeasurementRetention, PodTemplate, schema,
+    AnalysisRunMetadata, Argument, Condition, DryRun, MeasurementRetention, PodTemplate, null_as_default,
+    schema,
 };
 use super::rollout::TemplateService;
 
@@ -58,13 +59,25 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminate: Option<bool>,
     /// The analyses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub analyses: Vec<ExperimentAnalysis>,
     /// Metrics that never influence the phase of the runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub dry_run: Vec<DryRun>,
     /// How many measurements are kept, per metric.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub measurement_retention: Vec<MeasurementRetention>,
     /// Labels and annotations for the AnalysisRuns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +118,11 @@ pub struct ExperimentAnalysis {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_scope: Option<bool>,
     /// Arguments for the template.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub args: Vec<Argument>,
     /// Whether the experiment waits for this analysis to finish. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,13 +143,25 @@ pub struct ExperimentStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_at: Option<Time>,
     /// Conditions.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub conditions: Vec<ExperimentCondition>,
     /// The ReplicaSets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub template_statuses: Vec<TemplateStatus>,
     /// The AnalysisRuns.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub analysis_runs: Vec<ExperimentAnalysisRunStatus>,
 }
 
