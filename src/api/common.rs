@@ -3,6 +3,7 @@
 mod analysis;
 mod pod_template;
 pub mod schema;
+mod template_schema;
 
 use std::collections::BTreeMap;
 
@@ -69,8 +70,7 @@ pub struct AnalysisRunMetadata {
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// Name of the object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
 }
 
 /// How a string is matched. Exactly one of the fields is expected.

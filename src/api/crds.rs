@@ -25,9 +25,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 }
 
 /// A definition as a YAML document, with the line that says where it comes from.
+///
+/// # Panics
+/// Never: a definition has string keys only, so that it is always YAML.
 pub fn crds_yaml(crd: &CustomResourceDefinition) -> String {
-    let body =
-        serde_saphyr::to_string(crd).expect("a definition has string keys only, so that it is always YAML");
+    let body = serde_saphyr::to_string(crd).expect("a definition has string keys only");
     format!("# Generated from src/api by `serin crds`; do not edit.\n{body}")
 }
 

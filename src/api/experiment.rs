@@ -1,4 +1,7 @@
 //! The Experiment: ReplicaSets that run for a while, and analyses of them.
+//!
+//! Its status is no subresource (contract 1.0) but an ordinary field, which a client may write: `crds()` takes out
+//! the subresource that the derive adds.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::CustomResource;
@@ -15,8 +18,6 @@ use super::rollout::TemplateService;
 pub type ExperimentCondition = Condition;
 
 /// What the user, or the Rollout, asks for.
-///
-/// The status is no subresource on the wire (contract 1.0): `api::crds` takes out what the derive adds.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "argoproj.io",

@@ -72,11 +72,6 @@ pub struct SetCanaryScale {
 #[serde(rename_all = "camelCase")]
 pub struct RolloutExperimentStep {
     /// The ReplicaSets.
-    #[serde(
-        default,
-        deserialize_with = "null_as_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
     pub templates: Vec<RolloutExperimentTemplate>,
     /// How long they run, such as `1h`. None: until the analyses finish.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,11 +178,9 @@ pub struct SetHeaderRoute {
 #[serde(rename_all = "camelCase")]
 pub struct HeaderRoutingMatch {
     /// Name of the header.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_name: Option<String>,
+    pub header_name: String,
     /// Its value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_value: Option<StringMatch>,
+    pub header_value: StringMatch,
 }
 
 /// Copies of these requests go to the canary.
@@ -195,8 +188,7 @@ pub struct HeaderRoutingMatch {
 #[serde(rename_all = "camelCase")]
 pub struct SetMirrorRoute {
     /// Name: one of `managedRoutes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// The requests, any of these. Absent: the route is removed; that is not the same as an empty list.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_: Option<Vec<RouteMatch>>,

@@ -88,8 +88,7 @@ pub struct IstioTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct IstioVirtualService {
     /// `name` or `name.namespace`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of HTTP routes. None: the only one.
     #[serde(
         default,
@@ -264,8 +263,7 @@ pub struct AppMeshTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct AppMeshVirtualService {
     /// Name of the VirtualService.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of routes. None: all.
     #[serde(
         default,
@@ -280,11 +278,9 @@ pub struct AppMeshVirtualService {
 #[serde(rename_all = "camelCase")]
 pub struct AppMeshVirtualNodeGroup {
     /// VirtualNode of the canary.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary_virtual_node_ref: Option<ObjectRef>,
+    pub canary_virtual_node_ref: ObjectRef,
     /// VirtualNode of the stable pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stable_virtual_node_ref: Option<ObjectRef>,
+    pub stable_virtual_node_ref: ObjectRef,
 }
 
 /// Traefik.
@@ -309,8 +305,7 @@ pub struct ApisixTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct ApisixRoute {
     /// Name of the ApisixRoute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of rules. None: the only one.
     #[serde(
         default,
