@@ -92,12 +92,12 @@ pub struct StringMatch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Type, such as `Progressing`: see `names::conditions`.
+    /// Type, such as `Progressing`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Reason in one word: see `names::reasons`.
+    /// Reason, in one word.
     pub reason: String,
     /// A sentence for people.
     pub message: String,

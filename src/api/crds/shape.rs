@@ -1,7 +1,7 @@
 //! From what the derive prints to what the contract has.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ const FORMATS: [&str; 5] = ["int32", "int64", "double", "float", "date-time"];
 /// Takes out of every schema what the contract does not have:
 ///
 /// - `nullable`: without it the API server drops a `null` on the way in, so that absent and null are alike;
-/// - defaults that say nothing (empty list, empty map, false, 0), which the derive prints for every `serde(default)`;
+/// - defaults that say nothing (empty text, list or map, false, 0), which the derive prints for each `serde(default)`;
+///   the key of a list map keeps its own, for it needs one;
 /// - formats that the API server does not know.
 pub(super) fn to_contract(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
@@ -28,27 +29,31 @@ pub(super) fn to_contract(mut crd: CustomResourceDefinition) -> CustomResourceDe
 
 fn shape(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    if schema
-        .default
-        .as_ref()
-        .is_some_and(|default| says_nothing(&default.0))
-    {
-        schema.default = None;
-    }
-    if schema
-        .format
-        .as_ref()
-        .is_some_and(|format| !FORMATS.contains(&format.as_str()))
-    {
-        schema.format = None;
-    }
+    schema.default.take_if(|default| says_nothing(&default.0));
     schema
+        .format
+        .take_if(|format| !FORMATS.contains(&format.as_str()));
+    for property in schema
         .properties
         .iter_mut()
         .flat_map(|properties| properties.values_mut())
-        .for_each(shape);
+    {
+        shape(property);
+    }
     match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(items)) => shape(items),
+        Some(JSONSchemaPropsOrArray::Schema(items)) => {
+            let keys = schema.x_kubernetes_list_map_keys.as_deref().unwrap_or_default();
+            let defaults: Vec<_> = keys
+                .iter()
+                .filter_map(|key| Some((key, default_of(items, key)?)))
+                .collect();
+            shape(items);
+            for (key, default) in defaults {
+                if let Some(property) = items.properties.as_mut().and_then(|all| all.get_mut(key)) {
+                    property.default = Some(default);
+                }
+            }
+        }
         Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(shape),
         None => {}
     }
@@ -58,6 +63,11 @@ fn shape(schema: &mut JSONSchemaProps) {
     }
 }
 
+fn default_of(schema: &JSONSchemaProps, property: &str) -> Option<JSON> {
+    schema.properties.as_ref()?.get(property)?.default.clone()
+}
+
+/// Whether a default is what its absence means too; for a struct: whether all of its fields are.
 fn says_nothing(default: &Value) -> bool {
     match default {
         Value::Null | Value::Bool(false) => true,
@@ -65,9 +75,6 @@ fn says_nothing(default: &Value) -> bool {
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => {
-            // The default of a struct whose fields all have one, such as `{"weight": 0}`.
-            fields.values().all(says_nothing)
-        }
+        Value::Object(fields) => fields.values().all(says_nothing),
     }
 }
