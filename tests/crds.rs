@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test --test crds` writes the files anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail a test as the tests do")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::LazyLock;

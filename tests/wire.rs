@@ -1,5 +1,7 @@
 //! The types lose nothing of what a client writes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail a test as the tests do")]
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 

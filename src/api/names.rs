@@ -406,3 +406,19 @@ words! {
         Error = "Error",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back_and_others_do_not() {
+        for phase in RolloutPhase::ALL {
+            assert_eq!(RolloutPhase::parse(phase.as_str()), Some(*phase));
+        }
+        assert_eq!(ScaleDown::parse("onsuccess"), Some(ScaleDown::OnSuccess));
+        assert_eq!(ScaleDown::parse("OnSuccess"), None);
+        assert_eq!(PauseReason::CanaryPauseStep.to_string(), "CanaryPauseStep");
+        assert_eq!(format!("{GROUP}/{VERSION}"), API_VERSION);
+    }
+}

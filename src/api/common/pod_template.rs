@@ -116,3 +116,80 @@ impl JsonSchema for PodTemplate {
         template_schema::pod_template()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_fields_that_we_use() {
+        let template = PodTemplate(json!({
+            "metadata": { "labels": { "app": "shop" }, "annotations": { "note": "1" } },
+            "spec": {
+                "restartPolicy": "Always",
+                "initContainers": [{ "name": "init", "image": "init:v1" }],
+                "containers": [{ "name": "app", "image": "shop:v1" }, { "name": "proxy" }],
+            },
+        }));
+        assert_eq!(
+            template.labels(),
+            BTreeMap::from([("app".to_owned(), "shop".to_owned())])
+        );
+        assert_eq!(
+            template.annotations(),
+            BTreeMap::from([("note".to_owned(), "1".to_owned())])
+        );
+        assert_eq!(template.restart_policy(), Some("Always"));
+        assert_eq!(
+            template.init_containers(),
+            [ContainerView {
+                name: "init",
+                image: "init:v1"
+            }]
+        );
+        assert_eq!(
+            template.containers(),
+            [
+                ContainerView {
+                    name: "app",
+                    image: "shop:v1"
+                },
+                ContainerView {
+                    name: "proxy",
+                    image: ""
+                }
+            ]
+        );
+        assert!(!template.is_empty());
+    }
+
+    #[test]
+    fn what_has_another_type_reads_as_absent() {
+        for odd in [
+            json!(null),
+            json!("text"),
+            json!([1]),
+            json!({ "metadata": 3, "spec": { "containers": {} } }),
+        ] {
+            let template = PodTemplate(odd);
+            assert!(template.labels().is_empty() && template.containers().is_empty());
+            assert_eq!(template.restart_policy(), None);
+        }
+        let mixed = PodTemplate(
+            json!({ "metadata": { "labels": { "n": 1, "t": "x" } }, "spec": { "containers": [7] } }),
+        );
+        assert_eq!(mixed.labels().into_keys().collect::<Vec<_>>(), ["t"]);
+        assert_eq!(mixed.containers(), [ContainerView { name: "", image: "" }]);
+    }
+
+    #[test]
+    fn what_a_go_client_sends_for_no_template_is_empty() {
+        let sent = json!({ "metadata": { "creationTimestamp": null }, "spec": { "containers": null } });
+        assert!(PodTemplate(sent).is_empty());
+        assert!(PodTemplate(json!({})).is_empty());
+        assert!(PodTemplate::default().is_empty());
+        assert!(!PodTemplate(json!({ "spec": { "hostNetwork": false } })).is_empty());
+    }
+}

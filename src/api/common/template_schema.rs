@@ -93,21 +93,20 @@ fn keyed(keys: &[&str]) -> Value {
 
 /// An object that keeps the fields that are not declared.
 fn object(required: &[&str], properties: Value) -> Value {
-    let mut schema =
-        json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": properties });
+    let mut schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    schema["properties"] = properties;
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
     schema
 }
 
+/// A list that is merged by the given keys of its entries.
 fn list_map(keys: &[&str], items: Value) -> Value {
-    json!({
-        "type": "array",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": keys,
-        "items": items,
-    })
+    let mut schema =
+        json!({ "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys });
+    schema["items"] = items;
+    schema
 }
 
 fn strings() -> Value {

@@ -1,5 +1,8 @@
 //! What the user asks for: `spec` of a Rollout.
 
+// The type of one printer column is no duplicate of the type of another.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
