@@ -2,6 +2,9 @@
 
 pub mod analysis;
 pub mod common;
+mod crds;
 pub mod experiment;
 pub mod names;
 pub mod rollout;
+
+pub use crds::{crds, crds_yaml};

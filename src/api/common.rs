@@ -1,25 +1,47 @@
 //! Value types that more than one kind uses, and how they look in a CRD.
 
+mod analysis;
 mod pod_template;
 pub mod schema;
+mod template_schema;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+pub use analysis::{
+    AnalysisTemplateRef, Argument, DryRun, FieldRef, MeasurementRetention, SecretKeyRef, ValueFrom,
+};
 pub use pod_template::{ContainerView, PodTemplate};
+
+/// Reads an explicit `null` as the default: absent and null are alike on the wire.
+pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
 
 /// Labels and annotations for pods: canary, stable, active and preview metadata, and that of experiment templates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplateMetadata {
     /// Labels to put on the pods.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     /// Annotations to put on the pods.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -28,10 +50,18 @@ pub struct PodTemplateMetadata {
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisRunMetadata {
     /// Labels to put on the AnalysisRun.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     /// Annotations to put on the AnalysisRun.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -40,8 +70,7 @@ pub struct AnalysisRunMetadata {
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
     /// Name of the object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
 }
 
 /// How a string is matched. Exactly one of the fields is expected.
@@ -59,90 +88,16 @@ pub struct StringMatch {
     pub regex: Option<String>,
 }
 
-/// An AnalysisTemplate or a ClusterAnalysisTemplate, by name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AnalysisTemplateRef {
-    /// Name of the template.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub template_name: Option<String>,
-    /// Whether the name is that of a ClusterAnalysisTemplate. Default: false.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_scope: Option<bool>,
-}
-
-/// An argument of an AnalysisRun: a literal, a key of a Secret or a field of an object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Argument {
-    /// Name of the argument: `{{args.<name>}}` in a template.
-    pub name: String,
-    /// The value itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Where the value is read from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<ValueFrom>,
-}
-
-/// Where the value of an [`Argument`] is read from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ValueFrom {
-    /// A key of a Secret, read when a measurement is taken and never stored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<SecretKeyRef>,
-    /// A field of the Rollout; resolved only where a Rollout creates the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field_ref: Option<FieldRef>,
-}
-
-/// A key of a Secret in the namespace of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyRef {
-    /// Name of the Secret.
-    pub name: String,
-    /// Key in the data of the Secret.
-    pub key: String,
-}
-
-/// A field of an object, by its path.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FieldRef {
-    /// `metadata.labels['x']` in the style of the downward API, or a path such as `status.x` or `spec.y[0].z`.
-    pub field_path: String,
-}
-
-/// Metrics that are measured but never influence the phase of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DryRun {
-    /// Regular expression over the names of metrics.
-    pub metric_name: String,
-}
-
-/// How many measurements of a metric are kept.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MeasurementRetention {
-    /// Regular expression over the names of metrics.
-    pub metric_name: String,
-    /// Measurements to keep; 10 are kept where no entry matches.
-    pub limit: i32,
-}
-
 /// A condition of a Rollout or of an Experiment. All fields are required on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Type, such as `Progressing`: see `names::conditions`.
+    /// Type, such as `Progressing`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Reason in one word: see `names::reasons`.
+    /// Reason, in one word.
     pub reason: String,
     /// A sentence for people.
     pub message: String,

@@ -1,4 +1,7 @@
 //! The Experiment: ReplicaSets that run for a while, and analyses of them.
+//!
+//! Its status is no subresource (contract 1.0) but an ordinary field, which a client may write: `crds()` takes out
+//! the subresource that the derive adds.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::CustomResource;
@@ -6,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{
-    AnalysisRunMetadata, Argument, Condition, DryRun, MeasurementRetention, PodTemplate, schema,
+    AnalysisRunMetadata, Argument, Condition, DryRun, MeasurementRetention, PodTemplate, null_as_default,
+    schema,
 };
 use super::rollout::TemplateService;
 
@@ -14,8 +18,6 @@ use super::rollout::TemplateService;
 pub type ExperimentCondition = Condition;
 
 /// What the user, or the Rollout, asks for.
-///
-/// The status is no subresource on the wire (contract 1.0): `api::crds` takes out what the derive adds.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "argoproj.io",
@@ -58,13 +60,25 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminate: Option<bool>,
     /// The analyses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub analyses: Vec<ExperimentAnalysis>,
     /// Metrics that never influence the phase of the runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub dry_run: Vec<DryRun>,
     /// How many measurements are kept, per metric.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub measurement_retention: Vec<MeasurementRetention>,
     /// Labels and annotations for the AnalysisRuns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +119,11 @@ pub struct ExperimentAnalysis {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_scope: Option<bool>,
     /// Arguments for the template.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub args: Vec<Argument>,
     /// Whether the experiment waits for this analysis to finish. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,13 +144,25 @@ pub struct ExperimentStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_at: Option<Time>,
     /// Conditions.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub conditions: Vec<ExperimentCondition>,
     /// The ReplicaSets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub template_statuses: Vec<TemplateStatus>,
     /// The AnalysisRuns.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub analysis_runs: Vec<ExperimentAnalysisRunStatus>,
 }
 

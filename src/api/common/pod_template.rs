@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::template_schema;
 
 /// A pod template as the user wrote it. Fields that this version of Serin does not know survive unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,13 +52,13 @@ impl PodTemplate {
         self.0.pointer("/spec/restartPolicy").and_then(Value::as_str)
     }
 
-    /// Whether there is nothing in it: absent, null or `{}`. With `workloadRef` the inline template must be empty.
+    /// Whether it says nothing: absent, or only nulls and empty values at every depth. With `workloadRef` the inline
+    /// template has to be so.
+    ///
+    /// Clients written in Go send a template that nobody wrote as
+    /// `{"metadata":{"creationTimestamp":null},"spec":{"containers":null}}`; that is empty.
     pub fn is_empty(&self) -> bool {
-        match &self.0 {
-            Value::Null => true,
-            Value::Object(fields) => fields.is_empty(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
-        }
+        says_nothing(&self.0)
     }
 
     fn string_map(&self, pointer: &str) -> BTreeMap<String, String> {
@@ -81,6 +83,16 @@ impl PodTemplate {
     }
 }
 
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(says_nothing),
+        Value::Object(fields) => fields.values().all(says_nothing),
+    }
+}
+
 fn text_of<'a>(container: &'a Value, field: &str) -> &'a str {
     container.get(field).and_then(Value::as_str).unwrap_or_default()
 }
@@ -101,6 +113,83 @@ impl JsonSchema for PodTemplate {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+        template_schema::pod_template()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_fields_that_we_use() {
+        let template = PodTemplate(json!({
+            "metadata": { "labels": { "app": "shop" }, "annotations": { "note": "1" } },
+            "spec": {
+                "restartPolicy": "Always",
+                "initContainers": [{ "name": "init", "image": "init:v1" }],
+                "containers": [{ "name": "app", "image": "shop:v1" }, { "name": "proxy" }],
+            },
+        }));
+        assert_eq!(
+            template.labels(),
+            BTreeMap::from([("app".to_owned(), "shop".to_owned())])
+        );
+        assert_eq!(
+            template.annotations(),
+            BTreeMap::from([("note".to_owned(), "1".to_owned())])
+        );
+        assert_eq!(template.restart_policy(), Some("Always"));
+        assert_eq!(
+            template.init_containers(),
+            [ContainerView {
+                name: "init",
+                image: "init:v1"
+            }]
+        );
+        assert_eq!(
+            template.containers(),
+            [
+                ContainerView {
+                    name: "app",
+                    image: "shop:v1"
+                },
+                ContainerView {
+                    name: "proxy",
+                    image: ""
+                }
+            ]
+        );
+        assert!(!template.is_empty());
+    }
+
+    #[test]
+    fn what_has_another_type_reads_as_absent() {
+        for odd in [
+            json!(null),
+            json!("text"),
+            json!([1]),
+            json!({ "metadata": 3, "spec": { "containers": {} } }),
+        ] {
+            let template = PodTemplate(odd);
+            assert!(template.labels().is_empty() && template.containers().is_empty());
+            assert_eq!(template.restart_policy(), None);
+        }
+        let mixed = PodTemplate(
+            json!({ "metadata": { "labels": { "n": 1, "t": "x" } }, "spec": { "containers": [7] } }),
+        );
+        assert_eq!(mixed.labels().into_keys().collect::<Vec<_>>(), ["t"]);
+        assert_eq!(mixed.containers(), [ContainerView { name: "", image: "" }]);
+    }
+
+    #[test]
+    fn what_a_go_client_sends_for_no_template_is_empty() {
+        let sent = json!({ "metadata": { "creationTimestamp": null }, "spec": { "containers": null } });
+        assert!(PodTemplate(sent).is_empty());
+        assert!(PodTemplate(json!({})).is_empty());
+        assert!(PodTemplate::default().is_empty());
+        assert!(!PodTemplate(json!({ "spec": { "hostNetwork": false } })).is_empty());
     }
 }

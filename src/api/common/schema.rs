@@ -53,7 +53,7 @@ pub fn immutable_label_selector(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = label_selector(generator);
     schema.insert(
         "x-kubernetes-validations".to_owned(),
-        serde_json::json!([{ "rule": "self == oldSelf", "message": "selector is immutable" }]),
+        serde_json::json!([{ "rule": "self == oldSelf", "message": ".spec.selector is immutable" }]),
     );
     schema
 }

@@ -3,23 +3,41 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::common::{AnalysisRunMetadata, AnalysisTemplateRef, DryRun, FieldRef, MeasurementRetention};
+use crate::api::common::{
+    AnalysisRunMetadata, AnalysisTemplateRef, DryRun, FieldRef, MeasurementRetention, null_as_default,
+};
 
 /// An analysis: which templates, with which arguments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutAnalysis {
     /// Templates whose metrics are measured together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub templates: Vec<AnalysisTemplateRef>,
     /// Arguments for the templates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub args: Vec<AnalysisRunArgument>,
     /// Metrics that never influence the phase of the run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub dry_run: Vec<DryRun>,
     /// How many measurements are kept, per metric.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub measurement_retention: Vec<MeasurementRetention>,
     /// Labels and annotations for the AnalysisRun.
     #[serde(skip_serializing_if = "Option::is_none")]

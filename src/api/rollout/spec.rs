@@ -1,5 +1,8 @@
 //! What the user asks for: `spec` of a Rollout.
 
+// The type of one printer column is no duplicate of the type of another.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
@@ -7,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CanaryStep, RolloutAnalysis, RolloutAnalysisBackground, RolloutStatus, RolloutTrafficRouting};
-use crate::api::common::{PodTemplate, PodTemplateMetadata, schema};
+use crate::api::common::{PodTemplate, PodTemplateMetadata, null_as_default, schema};
 
 /// What the user asks for. No field has a default in the schema: all defaults are the controller's.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -211,7 +214,11 @@ pub struct CanaryStrategy {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_service: Option<String>,
     /// What is done, in order; one action per step. None: a rolling update.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub steps: Vec<CanaryStep>,
     /// Pods, or percent of them, above `replicas`; only without a router. Default: 25 %, rounded up.
     #[serde(skip_serializing_if = "Option::is_none")]

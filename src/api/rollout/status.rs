@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::common::{Condition, schema};
+use crate::api::common::{Condition, null_as_default, schema};
 
 /// A condition of a Rollout.
 pub type RolloutCondition = Condition;
@@ -69,7 +69,11 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promote_full: Option<bool>,
     /// Why the rollout pauses. Emptied by a user to resume it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub pause_conditions: Vec<PauseCondition>,
     /// Whether the controller, not a user, paused. Stays true after a user emptied the pause conditions.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +82,11 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarted_at: Option<Time>,
     /// Conditions.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub conditions: Vec<RolloutCondition>,
     /// State of a canary.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +98,11 @@ pub struct RolloutStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alb: Option<AlbStatus>,
     /// AWS resources of each of several Ingresses, when weights are verified.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub albs: Vec<AlbStatus>,
     /// How long the update took.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +149,11 @@ pub struct CanaryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_ping_pong: Option<String>,
     /// State of the plugin steps.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub step_plugin_statuses: Vec<StepPluginStatus>,
     /// When the current step was entered. Serin's own field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,7 +207,11 @@ pub struct TrafficWeights {
     #[serde(default)]
     pub stable: WeightDestination,
     /// Those of the ReplicaSets of an experiment.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub additional: Vec<WeightDestination>,
     /// Whether the router has taken them; absent where the router cannot tell.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AnalysisRunArgument, RolloutAnalysis};
-use crate::api::common::{AnalysisRunMetadata, DryRun, PodTemplateMetadata, StringMatch, schema};
+use crate::api::common::{
+    AnalysisRunMetadata, DryRun, PodTemplateMetadata, StringMatch, null_as_default, schema,
+};
 
 /// One step: exactly one action.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -70,16 +72,23 @@ pub struct SetCanaryScale {
 #[serde(rename_all = "camelCase")]
 pub struct RolloutExperimentStep {
     /// The ReplicaSets.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub templates: Vec<RolloutExperimentTemplate>,
     /// How long they run, such as `1h`. None: until the analyses finish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
     /// The analyses.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub analyses: Vec<RolloutExperimentAnalysis>,
     /// Metrics that never influence the phase of the runs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub dry_run: Vec<DryRun>,
     /// Labels and annotations for the AnalysisRuns.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +145,11 @@ pub struct RolloutExperimentAnalysis {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_scope: Option<bool>,
     /// Arguments for the template.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub args: Vec<AnalysisRunArgument>,
     /// Whether the experiment waits for this analysis to finish. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +164,12 @@ pub struct SetHeaderRoute {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The headers, all of which have to match. Empty: the route is removed.
-    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "match",
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub match_: Vec<HeaderRoutingMatch>,
 }
 
@@ -160,11 +178,9 @@ pub struct SetHeaderRoute {
 #[serde(rename_all = "camelCase")]
 pub struct HeaderRoutingMatch {
     /// Name of the header.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_name: Option<String>,
+    pub header_name: String,
     /// Its value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_value: Option<StringMatch>,
+    pub header_value: StringMatch,
 }
 
 /// Copies of these requests go to the canary.
@@ -172,8 +188,7 @@ pub struct HeaderRoutingMatch {
 #[serde(rename_all = "camelCase")]
 pub struct SetMirrorRoute {
     /// Name: one of `managedRoutes`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// The requests, any of these. Absent: the route is removed; that is not the same as an empty list.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub match_: Option<Vec<RouteMatch>>,
@@ -193,7 +208,11 @@ pub struct RouteMatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<StringMatch>,
     /// Headers, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub headers: BTreeMap<String, StringMatch>,
 }
 

@@ -6,14 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::common::{ObjectRef, schema};
+use crate::api::common::{ObjectRef, null_as_default, schema};
 
 /// The routers that split traffic between stable and canary.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutTrafficRouting {
     /// Routes that the controller owns, the first first; has to name every header and mirror route of the steps.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub managed_routes: Vec<ManagedRoute>,
     /// The weight that is all of the traffic; NGINX and plugins only. Default: 100.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +47,11 @@ pub struct RolloutTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apisix: Option<ApisixTrafficRouting>,
     /// Router plugins, by `namespace/name`, each with its own configuration.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     #[schemars(schema_with = "schema::free_object")]
     pub plugins: BTreeMap<String, Value>,
 }
@@ -64,7 +72,11 @@ pub struct IstioTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_service: Option<IstioVirtualService>,
     /// The VirtualServices. Exclusive with `virtualService`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub virtual_services: Vec<IstioVirtualService>,
     /// The DestinationRule, for a split by subsets.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,16 +88,27 @@ pub struct IstioTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct IstioVirtualService {
     /// `name` or `name.namespace`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of HTTP routes. None: the only one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub routes: Vec<String>,
     /// TLS routes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tls_routes: Vec<TlsRoute>,
     /// TCP routes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tcp_routes: Vec<TcpRoute>,
 }
 
@@ -97,7 +120,11 @@ pub struct TlsRoute {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
     /// Names in the handshake.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub sni_hosts: Vec<String>,
 }
 
@@ -121,7 +148,11 @@ pub struct IstioDestinationRule {
     /// Subset of the stable pods.
     pub stable_subset_name: String,
     /// Subsets that are left alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub additional_subset_names: Vec<String>,
 }
 
@@ -133,16 +164,28 @@ pub struct NginxTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_ingress: Option<String>,
     /// The Ingresses. Exclusive with `stableIngress`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub stable_ingresses: Vec<String>,
     /// Prefix of the annotations. Default: `nginx.ingress.kubernetes.io`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotation_prefix: Option<String>,
     /// Annotations that the canary Ingress gets, with the prefix.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub additional_ingress_annotations: BTreeMap<String, String>,
     /// Annotations that the canary Ingress gets as they are.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub canary_ingress_annotations: BTreeMap<String, String>,
 }
 
@@ -154,7 +197,11 @@ pub struct AlbTrafficRouting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<String>,
     /// The Ingresses. Exclusive with `ingress`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub ingresses: Vec<String>,
     /// Port of the Services.
     pub service_port: i32,
@@ -216,10 +263,13 @@ pub struct AppMeshTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct AppMeshVirtualService {
     /// Name of the VirtualService.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of routes. None: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub routes: Vec<String>,
 }
 
@@ -228,11 +278,9 @@ pub struct AppMeshVirtualService {
 #[serde(rename_all = "camelCase")]
 pub struct AppMeshVirtualNodeGroup {
     /// VirtualNode of the canary.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary_virtual_node_ref: Option<ObjectRef>,
+    pub canary_virtual_node_ref: ObjectRef,
     /// VirtualNode of the stable pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stable_virtual_node_ref: Option<ObjectRef>,
+    pub stable_virtual_node_ref: ObjectRef,
 }
 
 /// Traefik.
@@ -257,9 +305,12 @@ pub struct ApisixTrafficRouting {
 #[serde(rename_all = "camelCase")]
 pub struct ApisixRoute {
     /// Name of the ApisixRoute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: String,
     /// Names of rules. None: the only one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub rules: Vec<String>,
 }
