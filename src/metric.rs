@@ -1,3 +1,10 @@
 //! Measuring: one file a provider, and the condition language that judges one result.
 
+mod auth;
 pub mod condition;
+pub mod http;
+pub mod jsonpath;
+mod prometheus;
+pub mod provider;
+pub mod sigv4;
+mod web;
