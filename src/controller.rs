@@ -3,5 +3,20 @@
 //! This is the thin shell around [`crate::engine`]: it decides nothing about a release. What it holds in memory (stores,
 //! backoffs, what it wrote last) only saves work; a process that starts anew continues from the API objects alone.
 
+mod apply;
+mod cache;
 pub mod clock;
+mod error;
+mod events;
 pub mod leader;
+mod merge_patch;
+mod watched;
+mod written;
+
+use std::time::Duration;
+
+/// Who writes, in `managedFields` and as the instance of events.
+pub const FIELD_MANAGER: &str = "serin";
+
+/// How long one call to the API server may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,100 @@
-//! What to do, decided purely: `plan(&Observed, now) -> Plan`. No client, no clock, no async, no log.
+//! What to do, decided purely: [`plan`]`(&Observed, now) -> Plan`. No client, no clock, no async, no log.
+//!
+//! # The rules of this room
+//! - [`plan`] is total: a bad spec is a condition and no intent. The same input gives the same plan, and once a plan is
+//!   carried out the next one has nothing to do.
+//! - *Decide, store, act.* Intents follow only from the committed status, the spec and the children. A transition is
+//!   committed by the status write first and acted on by the next pass; a crash only ever repeats the same intents.
+//! - [`Plan::wake`] is the earliest of all deadlines, computed anew in every pass.
+//!
+//! Absent here: floating point, a clock, randomness, memory between passes.
 
 pub mod analysis;
+mod canary;
+mod context;
+mod draft;
 pub mod duration;
+mod fields;
+mod history;
 pub mod identity;
+pub mod observed;
+mod phase;
+pub mod plan;
+mod references;
 pub mod replicas;
+mod revision;
+mod runs;
+pub mod selector;
+mod status;
+mod steps;
+mod validate;
+
+use jiff::Timestamp;
+
+pub use observed::{Abilities, Identity, Observed, Refusal};
+pub use plan::{Intent, Notice, Plan};
+
+use context::Context;
+use draft::Draft;
+use revision::Settled;
+
+/// What to do about this Rollout now.
+pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
+    let rollout = &observed.rollout;
+    let mut draft = Draft::new(context::committed(rollout).clone(), now);
+    // What a deleted Rollout owned goes with it, by owner references.
+    if rollout.metadata.deletion_timestamp.is_none()
+        && let Err(error) = decide(observed, &mut draft)
+    {
+        draft = Draft::new(context::committed(rollout).clone(), now);
+        let generation = rollout.metadata.generation.unwrap_or(0);
+        status::invalid(&mut draft, observed::name(&rollout.metadata), generation, &error);
+    }
+    draft.finish()
+}
+
+/// The pass; an error is the sentence of InvalidSpec, and voids everything that was drafted before it.
+fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invalid> {
+    if let Some(malformed) = &observed.malformed {
+        return Err(malformed.clone());
+    }
+    let spec = &observed.rollout.spec;
+    let canary = validate::spec(spec)?;
+    let limits = context::limits(canary, context::desired_replicas(spec));
+    let ctx = Context::new(observed, canary, limits);
+    references::check(&ctx)?;
+    if adopt(&ctx, draft) {
+        return Ok(());
+    }
+    match revision::settle(&ctx, draft) {
+        Settled::Refused(message) => return Err(message),
+        Settled::Changed => {}
+        Settled::Yes => {
+            canary::reconcile(&ctx, draft);
+            history::trim(&ctx, draft);
+        }
+    }
+    status::finish(&ctx, draft);
+    Ok(())
+}
+
+/// Takes over ReplicaSets that nobody owns and the selector matches: those that a deletion with `--cascade=orphan` left,
+/// or another controller. They are told apart in the pass after.
+fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
+    let Some(own) = &ctx.spec.selector else { return false };
+    for rs in &ctx.observed.replica_sets {
+        let meta = &rs.metadata;
+        let labels = meta.labels.clone().unwrap_or_default();
+        let orphan = observed::controller_uid(meta).is_none() && meta.deletion_timestamp.is_none();
+        if orphan && selector::matches(own, &labels) {
+            draft.intents.push(Intent::AdoptReplicaSet {
+                name: observed::name(meta).to_owned(),
+                uid: observed::uid(meta).to_owned(),
+            });
+        }
+    }
+    !draft.intents.is_empty()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! Value types that more than one kind uses, and how they look in a CRD.
 
-mod analysis;
 mod pod_template;
 pub mod schema;
 mod template_schema;
@@ -11,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use analysis::{
+pub use super::analysis::{
     AnalysisTemplateRef, Argument, DryRun, FieldRef, MeasurementRetention, SecretKeyRef, ValueFrom,
 };
 pub use pod_template::{ContainerView, PodTemplate};

@@ -158,6 +158,10 @@ pub struct CanaryStatus {
     /// When the current step was entered. Serin's own field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_started_at: Option<Time>,
+    /// The step that `stepStartedAt` speaks of. Where it is not `currentStepIndex`, a client moved the cursor. Serin's own
+    /// field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_started_index: Option<i32>,
 }
 
 /// State of a blue-green rollout.

@@ -1,0 +1,126 @@
+//! A Rollout as it comes from the watch: decoded, or with the one sentence that says why it could not be.
+//!
+//! One malformed object must neither break the watch nor go unnoticed: its metadata and whatever of its status can be read
+//! stay, so that the condition InvalidSpec can be written on it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::rollout::{Rollout, RolloutSpec, RolloutStatus};
+use crate::engine::{Identity, identity};
+
+/// A Rollout from the watch.
+#[derive(Clone, Debug)]
+pub struct WatchedRollout {
+    /// The Rollout; with an empty spec where it could not be decoded.
+    pub rollout: Arc<Rollout>,
+    /// Why it could not be decoded, beginning with the field's path.
+    pub malformed: Option<String>,
+    /// The steps as they stand on the wire: their hash is over what was written, not over what we read of it.
+    steps: Option<Value>,
+}
+
+impl WatchedRollout {
+    /// The hashes of what the Rollout desires. Costs some tens of microseconds: keep it by generation.
+    pub fn identity(&self) -> Identity {
+        let spec = &self.rollout.spec;
+        let null = Value::Null;
+        let template = spec.template.as_ref().map_or(&null, |t| &t.0);
+        let collisions = self.rollout.status.as_ref().and_then(|s| s.collision_count);
+        let canary = spec.strategy.as_ref().is_some_and(|s| s.canary.is_some());
+        let steps = self.steps.as_ref();
+        Identity {
+            pod_hash: identity::template_hash(template, collisions),
+            legacy_pod_hash: identity::legacy_template_hash(template, collisions),
+            step_hash: if canary { identity::step_hash(steps) } else { String::new() },
+            legacy_step_hash: if canary { identity::legacy_step_hash(steps) } else { String::new() },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WatchedRollout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let steps = value.pointer("/spec/strategy/canary/steps").filter(|s| !s.is_null()).cloned();
+        match serde_path_to_error::deserialize::<_, Rollout>(&value) {
+            Ok(rollout) => Ok(WatchedRollout { rollout: Arc::new(rollout), malformed: None, steps }),
+            Err(error) => {
+                let path = error.path().to_string();
+                let malformed = Some(format!("{path}: Invalid value: {}", error.inner()));
+                // Without a name there is nothing to write a condition on; that one is for the watch to report.
+                let metadata = value.get("metadata").cloned().unwrap_or_default();
+                let metadata: ObjectMeta = serde_json::from_value(metadata).map_err(serde::de::Error::custom)?;
+                let status: Option<RolloutStatus> =
+                    value.get("status").cloned().and_then(|s| serde_json::from_value(s).ok());
+                let mut rollout = Rollout::new("", RolloutSpec::default());
+                rollout.metadata = metadata;
+                rollout.status = status;
+                Ok(WatchedRollout { rollout: Arc::new(rollout), malformed, steps: None })
+            }
+        }
+    }
+}
+
+impl Resource for WatchedRollout {
+    type DynamicType = ();
+    type Scope = <Rollout as Resource>::Scope;
+
+    fn kind(dt: &()) -> Cow<'_, str> {
+        Rollout::kind(dt)
+    }
+
+    fn group(dt: &()) -> Cow<'_, str> {
+        Rollout::group(dt)
+    }
+
+    fn version(dt: &()) -> Cow<'_, str> {
+        Rollout::version(dt)
+    }
+
+    fn plural(dt: &()) -> Cow<'_, str> {
+        Rollout::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.rollout.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut Arc::make_mut(&mut self.rollout).metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_malformed_rollout_keeps_its_name_and_says_where_it_is_wrong() {
+        let watched: WatchedRollout = serde_json::from_value(json!({
+            "metadata": {"name": "r", "namespace": "n", "resourceVersion": "5"},
+            "spec": {"strategy": {"canary": {"steps": [{"setWeight": "ten"}]}}},
+            "status": {"stableRS": "abc"},
+        }))
+        .unwrap();
+        let malformed = watched.malformed.unwrap();
+        assert!(malformed.starts_with("spec.strategy.canary.steps[0].setWeight: Invalid value: "), "{malformed}");
+        assert_eq!(watched.rollout.metadata.name.as_deref(), Some("r"));
+        assert_eq!(watched.rollout.status.as_ref().unwrap().stable_rs.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn steps_are_hashed_as_they_were_written() {
+        let watched: WatchedRollout = serde_json::from_value(json!({
+            "metadata": {"name": "r"},
+            "spec": {"strategy": {"canary": {"steps": [{"setWeight": 10}, {"pause": {}}]}}},
+        }))
+        .unwrap();
+        assert_eq!(watched.identity().step_hash, "849b756fd4");
+    }
+}

@@ -1,0 +1,208 @@
+//! The validated view of one Rollout that a pass decides on: defaults resolved, ReplicaSets told apart.
+
+use std::sync::Arc;
+
+use super::identity;
+use super::observed::{self, Identity, Observed};
+use super::replicas::{self, Counts, Fenceposts};
+use crate::api::common::PodTemplate;
+use crate::api::replica_set::ReplicaSet;
+use crate::api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus};
+
+/// The validated view of one Rollout. Everything in it is what was committed or observed, never what this pass decides.
+pub(crate) struct Context<'a> {
+    /// The world.
+    pub observed: &'a Observed,
+    /// The Rollout.
+    pub rollout: &'a Rollout,
+    /// What the user asks for.
+    pub spec: &'a RolloutSpec,
+    /// The strategy.
+    pub canary: &'a CanaryStrategy,
+    /// What was committed last.
+    pub status: &'a RolloutStatus,
+    /// Desired pods, with the default of 1.
+    pub replicas: i64,
+    /// The limits of surge and unavailability.
+    pub limits: Fenceposts,
+    /// The ReplicaSet of the desired template.
+    pub new: Option<&'a ReplicaSet>,
+    /// The ReplicaSet that was promoted last; it may be the new one.
+    pub stable: Option<&'a ReplicaSet>,
+    /// Every other ReplicaSet of this Rollout, highest revision first.
+    pub others: Vec<&'a ReplicaSet>,
+}
+
+impl<'a> Context<'a> {
+    /// Tells the ReplicaSets apart. `canary` and the limits come from a spec that was found valid.
+    pub fn new(observed: &'a Observed, canary: &'a CanaryStrategy, limits: Fenceposts) -> Self {
+        let rollout: &Rollout = &observed.rollout;
+        let status = committed(rollout);
+        let owned: Vec<&ReplicaSet> = owned(observed).collect();
+        let new = find_new(observed, &owned);
+        let stable_hash = status.stable_rs.as_deref().unwrap_or_default();
+        let stable =
+            owned.iter().copied().find(|rs| !stable_hash.is_empty() && hash_of(rs) == stable_hash);
+        let mut others: Vec<&ReplicaSet> = owned
+            .into_iter()
+            .filter(|rs| !same(Some(rs), new) && !same(Some(rs), stable))
+            .collect();
+        others.sort_by_key(|rs| std::cmp::Reverse(observed::revision(&rs.metadata)));
+        Context {
+            observed,
+            rollout,
+            spec: &rollout.spec,
+            canary,
+            status,
+            replicas: desired_replicas(&rollout.spec),
+            limits,
+            new,
+            stable,
+            others,
+        }
+    }
+
+    /// The steps of the canary.
+    pub fn steps(&self) -> &'a [CanaryStep] {
+        &self.canary.steps
+    }
+
+    /// The committed step cursor, within the steps. `None` when there are no steps.
+    pub fn step_index(&self) -> Option<usize> {
+        if self.steps().is_empty() {
+            return None;
+        }
+        let index = self.status.current_step_index.unwrap_or(0);
+        Some(usize::try_from(index).unwrap_or(0).min(self.steps().len()))
+    }
+
+    /// The step that the cursor stands on; `None` when all are done.
+    pub fn step(&self) -> Option<&'a CanaryStep> {
+        self.steps().get(self.step_index()?)
+    }
+
+    /// Whether the committed status says that the new revision is the stable one.
+    pub fn is_fully_promoted(&self) -> bool {
+        let stable = self.status.stable_rs.as_deref().unwrap_or_default();
+        !stable.is_empty() && Some(stable) == self.status.current_pod_hash.as_deref()
+    }
+
+    /// Whether a user aborted, or a verdict did.
+    pub fn is_aborted(&self) -> bool {
+        self.status.abort == Some(true)
+    }
+
+    /// Whether the user holds everything: `spec.paused`.
+    pub fn is_held(&self) -> bool {
+        self.spec.paused == Some(true)
+    }
+
+    /// Whether the last full pass saw the present generation.
+    pub fn is_observed(&self) -> bool {
+        let generation = self.rollout.metadata.generation.unwrap_or(0);
+        self.status.observed_generation.as_deref().and_then(|g| g.parse::<i64>().ok()) == Some(generation)
+    }
+
+    /// All ReplicaSets of this Rollout.
+    pub fn all(&self) -> impl Iterator<Item = &'a ReplicaSet> + '_ {
+        let stable = self.stable.filter(|_| !same(self.new, self.stable));
+        self.new.into_iter().chain(stable).chain(self.others.iter().copied())
+    }
+
+    /// The highest revision among the ReplicaSets other than the new one.
+    pub fn highest_other_revision(&self) -> i64 {
+        self.all()
+            .filter(|rs| !same(Some(rs), self.new))
+            .map(|rs| observed::revision(&rs.metadata))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// The committed status; empty for a Rollout that was never seen before.
+pub(crate) fn committed(rollout: &Rollout) -> &RolloutStatus {
+    static EMPTY: std::sync::OnceLock<RolloutStatus> = std::sync::OnceLock::new();
+    rollout.status.as_ref().unwrap_or_else(|| EMPTY.get_or_init(RolloutStatus::default))
+}
+
+/// `spec.replicas` with its default, never negative.
+pub(crate) fn desired_replicas(spec: &RolloutSpec) -> i64 {
+    i64::from(spec.replicas.unwrap_or(1).max(0))
+}
+
+/// The desired pod template as JSON.
+pub(crate) fn template(spec: &RolloutSpec) -> &serde_json::Value {
+    static NULL: serde_json::Value = serde_json::Value::Null;
+    spec.template.as_ref().map_or(&NULL, |PodTemplate(value)| value)
+}
+
+/// Whether both are the same object.
+pub(crate) fn same(a: Option<&ReplicaSet>, b: Option<&ReplicaSet>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.metadata.uid == b.metadata.uid && a.metadata.name == b.metadata.name,
+        (None | Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The hash that a ReplicaSet is labelled with.
+pub(crate) fn hash_of(rs: &ReplicaSet) -> &str {
+    observed::pod_hash(&rs.metadata)
+}
+
+/// A ReplicaSet as the arithmetic sees it.
+pub(crate) fn counts(rs: Option<&ReplicaSet>) -> Counts {
+    let Some(rs) = rs else {
+        return Counts { observed: true, ..Counts::default() };
+    };
+    Counts {
+        spec: spec_replicas(rs),
+        created: i64::from(rs.status.replicas),
+        available: i64::from(rs.status.available_replicas),
+        observed: rs.status.observed_generation >= rs.metadata.generation.unwrap_or(0),
+    }
+}
+
+/// `spec.replicas` of a ReplicaSet; the API server's default is 1.
+pub(crate) fn spec_replicas(rs: &ReplicaSet) -> i64 {
+    i64::from(rs.spec.replicas.unwrap_or(1))
+}
+
+/// The limits of a canary, with their defaults of 25 %. The texts were found to be numbers before.
+pub(crate) fn limits(canary: &CanaryStrategy, replicas: i64) -> Fenceposts {
+    let resolve = |value: Option<_>| {
+        value.and_then(replicas::percent_or_count).unwrap_or(replicas::DEFAULT_MAX)
+    };
+    replicas::fenceposts(
+        replicas,
+        resolve(canary.max_surge.as_ref()),
+        resolve(canary.max_unavailable.as_ref()),
+    )
+}
+
+fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
+    let me = observed::uid(&observed.rollout.metadata);
+    observed
+        .replica_sets
+        .iter()
+        .map(Arc::as_ref)
+        .filter(move |rs| observed::is_controlled_by(&rs.metadata, me) && rs.metadata.deletion_timestamp.is_none())
+}
+
+/// The ReplicaSet of the desired template (wire contract 2.1): by our hash, by the hash of older controllers, and by
+/// meaning; the oldest of each. The last makes a take-over and an upgrade move no pod.
+fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
+    let mut by_age = owned.to_vec();
+    by_age.sort_by(|a, b| {
+        let key = |rs: &ReplicaSet| (rs.metadata.creation_timestamp.clone(), rs.metadata.name.clone());
+        key(a).cmp(&key(b))
+    });
+    let Identity { pod_hash, legacy_pod_hash, .. } = &observed.identity;
+    let by_hash = |hash: &str| by_age.iter().copied().find(|rs| !hash.is_empty() && hash_of(rs) == hash);
+    let desired = template(&observed.rollout.spec);
+    by_hash(pod_hash).or_else(|| by_hash(legacy_pod_hash)).or_else(|| {
+        by_age.iter().copied().find(|rs| {
+            identity::equal_by_meaning(desired, &rs.spec.template.0, observed::ephemeral_metadata(&rs.metadata))
+        })
+    })
+}
+

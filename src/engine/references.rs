@@ -1,0 +1,40 @@
+//! Checking what the spec refers to: the templates exist, can be merged and valued, and can be measured and judged.
+
+use super::analysis::{Checks, is_finite, prepare_run};
+use super::context::Context;
+use super::runs;
+use super::validate::Invalid;
+use crate::api::rollout::RolloutAnalysis;
+
+/// Checks every analysis of a canary. The first error wins.
+pub(crate) fn check(ctx: &Context) -> Result<(), Invalid> {
+    let at = "spec.strategy.canary";
+    if let Some(background) = &ctx.canary.analysis {
+        analysis(ctx, &format!("{at}.analysis"), &background.analysis, false)?;
+    }
+    for (i, step) in ctx.steps().iter().enumerate() {
+        if let Some(inline) = &step.analysis {
+            analysis(ctx, &format!("{at}.steps[{i}].analysis"), inline, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// `blocking`: the rollout waits for the end of the run, which therefore must come.
+fn analysis(ctx: &Context, at: &str, analysis: &RolloutAnalysis, blocking: bool) -> Result<(), Invalid> {
+    if analysis.templates.is_empty() {
+        return Ok(());
+    }
+    let invalid = |e: String| format!("{at}.templates: Invalid value: {e}");
+    let spec = runs::build_spec(ctx, analysis).map_err(invalid)?;
+    let abilities = ctx.observed.abilities;
+    let checks = Checks { condition: &abilities.condition, providers: abilities.providers };
+    let rules = prepare_run(&spec, &checks).map_err(|e| invalid(e.to_string()))?;
+    if blocking && !is_finite(&rules) {
+        let endless = rules.iter().find(|r| r.count.is_none()).map_or("", |r| r.name.as_str());
+        return Err(invalid(format!(
+            "metric \"{endless}\" has an interval but no count, and would never end; a step waits for its end: set count"
+        )));
+    }
+    Ok(())
+}
