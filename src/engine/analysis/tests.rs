@@ -1,0 +1,8 @@
+mod args;
+mod assess;
+mod cases;
+mod merge;
+mod plan;
+mod properties;
+mod rule;
+mod schedule;
