@@ -13,6 +13,7 @@ use super::provider::redact::{Redactor, one_line};
 use super::provider::{Defaults, Gap, Measurer, ProviderError, Reading};
 use super::sigv4::percent_encode;
 use crate::api::analysis::{PrometheusMetric, PrometheusRangeQuery};
+use crate::engine::duration::parse_duration;
 use jiff::Timestamp;
 use prometheus_http_query::response::Data;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -183,12 +184,10 @@ fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<Stri
         return Err(ProviderError::Spec { field: field("end"), message: format!("{end} is before the start {start}") });
     }
     let step = required(&range.step, "step")?;
-    let span = super::condition::parse_duration(&step)
-        .filter(|span| span.is_positive())
-        .ok_or_else(|| ProviderError::Spec {
-            field: field("step"),
-            message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
-        })?;
+    let span = parse_duration(&step).ok().filter(|span| span.is_positive()).ok_or_else(|| ProviderError::Spec {
+        field: field("step"),
+        message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
+    })?;
     let unix = |time: Timestamp| format!("{}.{:03}", time.as_second(), time.subsec_millisecond());
     Ok(format!("&start={}&end={}&step={}", unix(start), unix(end), span.as_secs_f64()))
 }

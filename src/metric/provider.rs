@@ -9,9 +9,10 @@
 //! nothing to judge: `all(result, # > 0.9)` holds for an empty list, `result[0] > 0.05` as a failureCondition does not hold
 //! for NaN, and a metric without conditions is Successful whatever came back. Here an empty Prometheus result, or one in which
 //! every value is NaN, is Successful only when the condition that grants the success deals with that case in its own text:
-//! for an empty result it calls `len`, `isNil` or `default` or uses `??`; for NaN it calls `isNaN`. The condition that grants
-//! it is the successCondition, or the failureCondition where there is no other. Otherwise the measurement is Inconclusive and
-//! its message says what was missing. Failed and Error stay as the contract has them, with the same words in the message.
+//! for an empty result it calls `len`, uses `??` or compares with `[]`; for NaN it calls `isNaN`. (`isNil` and `default` do not
+//! count: an empty list is not nil.) The condition that grants it is the successCondition, or the failureCondition where there
+//! is no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and Error stay as the
+//! contract has them, with the same words in the message.
 
 use super::auth::Tokens;
 use super::condition::Value;
@@ -138,8 +139,13 @@ impl Measurer {
         for secret in secrets {
             redactor.add(secret);
         }
+        // A condition that nobody can understand needs no query to say so.
+        let conditions = match verdict::Conditions::of(metric) {
+            Ok(conditions) => conditions,
+            Err(message) => return verdict::error(&message, "InvalidCondition", &redactor),
+        };
         let sample = self.sample(metric, defaults, &mut redactor, now).await;
-        verdict::judge(metric, sample, &redactor, now)
+        verdict::judge(&conditions, sample, &redactor, now)
     }
 
     async fn sample(&self, metric: &Metric, defaults: &Defaults, redactor: &mut Redactor, now: Timestamp) -> Sample {

@@ -41,14 +41,17 @@ impl Gap {
     /// |---|---|---|
     /// | empty | `all(result, # > 0.9)` | no |
     /// | empty | `len(result) == 0 \|\| result[0] > 0.9` | yes |
-    /// | empty | `(result[0] ?? 1) > 0.9` | yes |
+    /// | empty | `(get(result, 0) ?? 1) > 0.9` | yes |
+    /// | empty | `result == [] \|\| result[0] > 0.9` | yes |
+    /// | empty | `isNil(result) \|\| none(result, # > 0.1)` | no: an empty list is not nil |
     /// | NaN | `len(result) == 0 \|\| !(result[0] > 0.05)` | no |
     /// | NaN | `isNaN(result[0]) \|\| result[0] > 0.9` | yes |
     pub(crate) fn is_handled_by(&self, condition: Option<&str>) -> bool {
         let Some(condition) = condition else { return matches!(self, Self::SomeNan(..)) };
         let code = without_strings(condition);
         match self {
-            Self::Empty(_) => code.contains("??") || ["len", "isNil", "default"].iter().any(|name| calls(&code, name)),
+            // Not `isNil` and `default`: an empty list is not nil, so they let it pass unseen.
+            Self::Empty(_) => code.contains("??") || code.contains("[]") || calls(&code, "len"),
             Self::AllNan => calls(&code, "isNaN"),
             Self::SomeNan(..) => true,
         }

@@ -31,7 +31,7 @@ impl Redactor {
             return;
         }
         let json = serde_json::Value::from(secret).to_string();
-        let json = json.trim_matches('"').to_owned();
+        let json = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
         let encoded = percent_encode(secret.as_bytes(), false);
         let form = encoded.replace("%20", "+");
         for needle in [secret.to_owned(), json, encoded, form] {

@@ -23,7 +23,12 @@ provider:
       template: {spec: {containers: [{name: a, args: ["--arm={{args.arm}}", "{{args.arm}}-{{  args.limit  }}"]}]}}
 "#,
     );
-    let args = [arg("arm", "canary"), arg("interval", "30s"), arg("count", "5"), arg("limit", "0.1")];
+    let args = [
+        arg("arm", "canary"),
+        arg("interval", "30s"),
+        arg("count", "5"),
+        arg("limit", "0.1"),
+    ];
     let filled = resolve_metric(&templated, &args, &no_secrets()).unwrap();
     assert_eq!(filled.name, "errors-canary");
     assert_eq!(filled.interval.as_deref(), Some("30s"));
@@ -44,22 +49,40 @@ fn a_value_stays_one_text_whatever_is_in_it() {
     let templated = metric("m", "provider: {prometheus: {query: 'up{x=\"{{args.x}}\"}'}}");
     let filled = resolve_metric(&templated, &[arg("x", nasty)], &no_secrets()).unwrap();
     let query = filled.provider.prometheus.unwrap().query.unwrap();
-    assert_eq!(query, format!("up{{x=\"{nasty}\"}}"), "and it is not searched for placeholders");
+    assert_eq!(
+        query,
+        format!("up{{x=\"{nasty}\"}}"),
+        "and it is not searched for placeholders"
+    );
 }
 
 #[test]
 fn a_hole_is_an_error_that_names_it() {
     let cases = [
-        ("{{args.y}}", vec![arg("x", "1")], "metric \"m\": there is no argument for {{args.y}}"),
-        ("{{x}}", vec![arg("x", "1")], "metric \"m\": there is no argument for {{x}}"),
+        (
+            "{{args.y}}",
+            vec![arg("x", "1")],
+            "metric \"m\": there is no argument for {{args.y}}",
+        ),
+        (
+            "{{x}}",
+            vec![arg("x", "1")],
+            "metric \"m\": there is no argument for {{x}}",
+        ),
         ("{{}}", vec![], "metric \"m\": there is no argument for {{}}"),
-        ("{{args.x", vec![arg("x", "1")], "placeholder is opened with {{ and never closed"),
+        (
+            "{{args.x",
+            vec![arg("x", "1")],
+            "placeholder is opened with {{ and never closed",
+        ),
         ("up", vec![no_value("x")], "argument \"x\" has no value"),
         ("up", vec![secret("x", "k")], "argument \"x\" has no value"),
     ];
     for (query, args, expected) in cases {
         let templated = metric("m", &format!("provider: {{prometheus: {{query: {query:?}}}}}"));
-        let error = resolve_metric(&templated, &args, &no_secrets()).unwrap_err().to_string();
+        let error = resolve_metric(&templated, &args, &no_secrets())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{query}: {error}");
     }
 }
@@ -69,17 +92,27 @@ fn a_field_or_two_sources_are_no_value_in_a_run() {
     let metric = metric("m", "");
     let mut both = secret("x", "k");
     both.value = Some("1".into());
-    let error = resolve_metric(&metric, &[both], &no_secrets()).unwrap_err().to_string();
-    assert_eq!(error, "argument \"x\" has both a value and a valueFrom: give one of them");
+    let error = resolve_metric(&metric, &[both], &no_secrets())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "argument \"x\" has both a value and a valueFrom: give one of them"
+    );
     let mut field = no_value("x");
     field.value_from = Some(serde_json::from_str(r#"{"fieldRef": {"fieldPath": "metadata.name"}}"#).unwrap());
-    let error = resolve_metric(&metric, &[field], &no_secrets()).unwrap_err().to_string();
+    let error = resolve_metric(&metric, &[field], &no_secrets())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("\"x\"") && error.contains("fieldRef"), "{error}");
 }
 
 #[test]
 fn secrets_come_from_outside_and_are_named() {
-    let templated = metric("m", "provider: {web: {url: 'http://{{args.host}}/?token={{args.token}}'}}");
+    let templated = metric(
+        "m",
+        "provider: {web: {url: 'http://{{args.host}}/?token={{args.token}}'}}",
+    );
     let args = [arg("host", "h"), secret("token", "api-token")];
     let refs = secret_refs(&args);
     assert_eq!(refs.len(), 1);
@@ -91,7 +124,13 @@ fn secrets_come_from_outside_and_are_named() {
 
 #[test]
 fn secret_values_are_taken_out_of_what_is_shown() {
-    let secrets = ["hunter2".to_owned(), "hunter2-long".to_owned(), String::new(), "a\"b".to_owned(), "*".to_owned()];
+    let secrets = [
+        "hunter2".to_owned(),
+        "hunter2-long".to_owned(),
+        String::new(),
+        "a\"b".to_owned(),
+        "*".to_owned(),
+    ];
     let cases = [
         ("token hunter2!", "token *****!"),
         ("hunter2-long", "*****"),
@@ -107,7 +146,10 @@ fn secret_values_are_taken_out_of_what_is_shown() {
     measurement.message = Some("GET /?t=hunter2".into());
     measurement.value = Some("hunter2".into());
     measurement.metadata.insert("query".into(), "x hunter2 y".into());
-    redact_measurement(&mut measurement, &BTreeMap::from([("token".into(), "hunter2".into())]));
+    redact_measurement(
+        &mut measurement,
+        &BTreeMap::from([("token".into(), "hunter2".into())]),
+    );
     assert!(!serde_json::to_string(&measurement).unwrap().contains("hunter2"));
     assert_eq!(measurement.value.as_deref(), Some(REDACTED));
 }
@@ -115,8 +157,14 @@ fn secret_values_are_taken_out_of_what_is_shown() {
 #[test]
 fn any_text_can_be_filled() {
     let lookup = |name: &str| (name == "experiment.availableAt").then(|| "12:00".to_owned());
-    assert_eq!(fill("at {{ experiment.availableAt }}.", &lookup).unwrap(), "at 12:00.");
-    assert_eq!(fill("{{other}}", &lookup).unwrap_err(), "there is no value for {{other}}");
+    assert_eq!(
+        fill("at {{ experiment.availableAt }}.", &lookup).unwrap(),
+        "at 12:00."
+    );
+    assert_eq!(
+        fill("{{other}}", &lookup).unwrap_err(),
+        "there is no value for {{other}}"
+    );
     assert!(fill("{{", &lookup).is_err());
     assert_eq!(fill("} }} {", &lookup).unwrap(), "} }} {");
 }

@@ -1,14 +1,16 @@
 //! Short words for the objects of the cases.
 
 use crate::api::analysis::{
-    AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus, Argument, Measurement, Metric, MetricResult,
-    SecretKeyRef, ValueFrom,
+    AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus, Argument, Measurement, Metric,
+    MetricResult, SecretKeyRef, ValueFrom,
 };
 use crate::engine::analysis::{Checks, FinishedMeasurement, MetricRule, RunPlan, plan_run};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub(super) use crate::api::analysis::AnalysisPhase::{Error, Failed, Inconclusive, Pending, Running, Successful};
+pub(super) use crate::api::analysis::AnalysisPhase::{
+    Error, Failed, Inconclusive, Pending, Running, Successful,
+};
 
 /// The instant that every case starts at.
 pub(super) const START: i64 = 1_700_000_000;
@@ -27,24 +29,45 @@ pub(super) fn seconds(seconds: i64) -> SignedDuration {
 
 /// A metric from YAML, with a Prometheus query if it has no provider.
 pub(super) fn metric(name: &str, yaml: &str) -> Metric {
-    let mut json: serde_json::Value = serde_saphyr::from_str(&format!("name: {name:?}\n{yaml}")).unwrap();
+    let yaml = if yaml.is_empty() { "{}" } else { yaml };
+    let mut json: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
     let fields = json.as_object_mut().unwrap();
-    fields.entry("provider").or_insert_with(|| serde_json::json!({ "prometheus": { "query": "up" } }));
+    fields.insert("name".into(), name.into());
+    fields
+        .entry("provider")
+        .or_insert_with(|| serde_json::json!({ "prometheus": { "query": "up" } }));
     serde_json::from_value(json).unwrap()
 }
 
 pub(super) fn arg(name: &str, value: &str) -> Argument {
-    Argument { name: name.into(), value: Some(value.into()), value_from: None }
+    Argument {
+        name: name.into(),
+        value: Some(value.into()),
+        value_from: None,
+    }
 }
 
 pub(super) fn no_value(name: &str) -> Argument {
-    Argument { name: name.into(), ..Argument::default() }
+    Argument {
+        name: name.into(),
+        ..Argument::default()
+    }
 }
 
 pub(super) fn secret(name: &str, key: &str) -> Argument {
-    let reference = SecretKeyRef { name: "credentials".into(), key: key.into() };
-    let value_from = Some(ValueFrom { secret_key_ref: Some(reference), field_ref: None });
-    Argument { name: name.into(), value: None, value_from }
+    let reference = SecretKeyRef {
+        name: "credentials".into(),
+        key: key.into(),
+    };
+    let value_from = Some(ValueFrom {
+        secret_key_ref: Some(reference),
+        field_ref: None,
+    });
+    Argument {
+        name: name.into(),
+        value: None,
+        value_from,
+    }
 }
 
 pub(super) fn rule(name: &str) -> MetricRule {
@@ -72,7 +95,11 @@ pub(super) fn measured(phase: AnalysisPhase, finished: i64) -> Measurement {
 }
 
 pub(super) fn result(name: &str, phase: AnalysisPhase) -> MetricResult {
-    MetricResult { name: name.into(), phase, ..MetricResult::default() }
+    MetricResult {
+        name: name.into(),
+        phase,
+        ..MetricResult::default()
+    }
 }
 
 pub(super) fn report(metric: &str, phase: AnalysisPhase, finished: i64) -> FinishedMeasurement {
@@ -87,13 +114,26 @@ pub(super) const PROVIDERS: &[&str] = &["prometheus", "web", "job"];
 
 /// A stand-in for the condition language: whatever does not say "broken" parses.
 pub(super) fn parses(condition: &str) -> Result<(), String> {
-    if condition.contains("broken") { Err("unexpected token".into()) } else { Ok(()) }
+    if condition.contains("broken") {
+        Err("unexpected token".into())
+    } else {
+        Ok(())
+    }
 }
 
-pub(super) const CHECKS: Checks<'static> = Checks { condition: &parses, providers: PROVIDERS };
+pub(super) const CHECKS: Checks<'static> = Checks {
+    condition: &parses,
+    providers: PROVIDERS,
+};
 
 pub(super) fn run(metrics: Vec<Metric>) -> AnalysisRun {
-    AnalysisRun::new("run", AnalysisRunSpec { metrics, ..AnalysisRunSpec::default() })
+    AnalysisRun::new(
+        "run",
+        AnalysisRunSpec {
+            metrics,
+            ..AnalysisRunSpec::default()
+        },
+    )
 }
 
 /// A run that is driven pass by pass, as the controller would: the status is stored after each.
@@ -104,15 +144,23 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(run: AnalysisRun) -> Self {
-        Self { run, in_flight: Vec::new() }
+        Self {
+            run,
+            in_flight: Vec::new(),
+        }
     }
 
     pub(super) fn pass(&mut self, now: i64, finished: &[FinishedMeasurement]) -> RunPlan {
-        self.in_flight.retain(|name| finished.iter().all(|report| report.metric != *name));
+        self.in_flight
+            .retain(|name| finished.iter().all(|report| report.metric != *name));
         let in_flight: Vec<&str> = self.in_flight.iter().map(String::as_str).collect();
         let plan = plan_run(&self.run, finished, &in_flight, &CHECKS, at(now));
-        assert!(plan.wake.is_none_or(|wake| wake > at(now)), "wakes in the past: {plan:?}");
-        self.in_flight.extend(plan.measure.iter().map(|measure| measure.metric.clone()));
+        assert!(
+            plan.wake.is_none_or(|wake| wake > at(now)),
+            "wakes in the past: {plan:?}"
+        );
+        self.in_flight
+            .extend(plan.measure.iter().map(|measure| measure.metric.clone()));
         self.run.status = Some(plan.status.clone());
         plan
     }
@@ -122,12 +170,19 @@ impl World {
     }
 
     pub(super) fn result(&self, metric: &str) -> &MetricResult {
-        self.status().metric_results.iter().find(|result| result.name == metric).unwrap()
+        self.status()
+            .metric_results
+            .iter()
+            .find(|result| result.name == metric)
+            .unwrap()
     }
 }
 
 pub(super) fn names(plan: &RunPlan) -> Vec<&str> {
-    plan.measure.iter().map(|measure| measure.metric.as_str()).collect()
+    plan.measure
+        .iter()
+        .map(|measure| measure.metric.as_str())
+        .collect()
 }
 
 pub(super) fn reasons(plan: &RunPlan) -> Vec<&'static str> {

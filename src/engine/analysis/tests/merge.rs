@@ -17,7 +17,10 @@ fn refs(names: &[&str]) -> Vec<AnalysisTemplateRef> {
         .collect()
 }
 
-fn resolve(names: &[&str], templates: &[(&str, AnalysisTemplateSpec)]) -> Result<AnalysisTemplateSpec, ResolveError> {
+fn resolve(
+    names: &[&str],
+    templates: &[(&str, AnalysisTemplateSpec)],
+) -> Result<AnalysisTemplateSpec, ResolveError> {
     let mut source = TemplateSource::default();
     for (name, spec) in templates {
         match name.strip_prefix("cluster/") {
@@ -29,15 +32,24 @@ fn resolve(names: &[&str], templates: &[(&str, AnalysisTemplateSpec)]) -> Result
 }
 
 fn one_metric(name: &str) -> AnalysisTemplateSpec {
-    AnalysisTemplateSpec { metrics: vec![metric(name, "")], ..AnalysisTemplateSpec::default() }
+    AnalysisTemplateSpec {
+        metrics: vec![metric(name, "")],
+        ..AnalysisTemplateSpec::default()
+    }
 }
 
 fn nested(metric: &str, children: &[&str]) -> AnalysisTemplateSpec {
-    AnalysisTemplateSpec { templates: refs(children), ..one_metric(metric) }
+    AnalysisTemplateSpec {
+        templates: refs(children),
+        ..one_metric(metric)
+    }
 }
 
 fn with_args(args: Vec<Argument>) -> AnalysisTemplateSpec {
-    AnalysisTemplateSpec { args, ..AnalysisTemplateSpec::default() }
+    AnalysisTemplateSpec {
+        args,
+        ..AnalysisTemplateSpec::default()
+    }
 }
 
 fn metric_names(spec: &AnalysisTemplateSpec) -> Vec<&str> {
@@ -61,33 +73,59 @@ fn nested_templates_are_flattened_and_each_is_taken_once() {
 
 #[test]
 fn a_template_that_refers_to_itself_is_taken_once() {
-    let merged = resolve(&["a"], &[("a", nested("ma", &["a", "b"])), ("b", nested("mb", &["a"]))]).unwrap();
+    let merged = resolve(
+        &["a"],
+        &[("a", nested("ma", &["a", "b"])), ("b", nested("mb", &["a"]))],
+    )
+    .unwrap();
     assert_eq!(metric_names(&merged), ["ma", "mb"]);
 }
 
 #[test]
 fn a_chain_of_any_length_is_flattened() {
     let names: Vec<String> = (0..5000).map(|n| format!("t{n}")).collect();
-    let specs: Vec<AnalysisTemplateSpec> =
-        (0..5000).map(|n| nested(&format!("m{n}"), &names.get(n + 1).map(String::as_str).into_iter().collect::<Vec<_>>())).collect();
+    let specs: Vec<AnalysisTemplateSpec> = (0..5000)
+        .map(|n| {
+            nested(
+                &format!("m{n}"),
+                &names
+                    .get(n + 1)
+                    .map(String::as_str)
+                    .into_iter()
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .collect();
     let mut source = TemplateSource::default();
     for (name, spec) in names.iter().zip(&specs) {
         source.add(name, spec);
     }
-    assert_eq!(resolve_templates(&refs(&["t0"]), &source).unwrap().metrics.len(), 5000);
+    assert_eq!(
+        resolve_templates(&refs(&["t0"]), &source).unwrap().metrics.len(),
+        5000
+    );
 }
 
 #[test]
 fn what_cannot_be_merged_is_said_in_one_sentence() {
-    let conflicting = [("a", with_args(vec![arg("x", "1")])), ("b", with_args(vec![arg("x", "2")]))];
+    let conflicting = [
+        ("a", with_args(vec![arg("x", "1")])),
+        ("b", with_args(vec![arg("x", "2")])),
+    ];
     let cases = [
         (resolve(&["gone"], &[]), "AnalysisTemplate \"gone\" was not found"),
         (
             resolve(&["a"], &[("a", nested("m", &["cluster/gone"]))]),
             "ClusterAnalysisTemplate \"gone\" was not found",
         ),
-        (resolve(&["a"], &[("cluster/a", one_metric("m"))]), "AnalysisTemplate \"a\" was not found"),
-        (resolve(&[""], &[]), "a reference to a template has no templateName"),
+        (
+            resolve(&["a"], &[("cluster/a", one_metric("m"))]),
+            "AnalysisTemplate \"a\" was not found",
+        ),
+        (
+            resolve(&[""], &[]),
+            "a reference to a template has no templateName",
+        ),
         (
             resolve(&["a", "b"], &[("a", one_metric("m")), ("b", one_metric("m"))]),
             "two metrics have the same name \"m\": one in AnalysisTemplate \"a\", one in AnalysisTemplate \"b\"",
@@ -107,8 +145,14 @@ fn an_argument_of_several_templates_is_one_argument() {
     let merged = resolve(
         &["a", "b", "c"],
         &[
-            ("a", with_args(vec![no_value("x"), arg("y", "1"), secret("token", "k")])),
-            ("b", with_args(vec![arg("x", "2"), arg("y", "1"), no_value("token")])),
+            (
+                "a",
+                with_args(vec![no_value("x"), arg("y", "1"), secret("token", "k")]),
+            ),
+            (
+                "b",
+                with_args(vec![arg("x", "2"), arg("y", "1"), no_value("token")]),
+            ),
             ("c", with_args(vec![no_value("x"), no_value("y")])),
         ],
     )
@@ -121,24 +165,60 @@ fn build(template: &AnalysisTemplateSpec, given: &[Argument]) -> Result<Vec<Argu
         "metadata.name" => Ok("guestbook".to_owned()),
         _ => Err("there is no such field".to_owned()),
     };
-    let inputs = RunInputs { args: given, dry_run: &[], measurement_retention: &[], field: &field };
-    build_run_spec(template, &inputs).map(|spec| spec.args).map_err(|error| error.to_string())
+    let inputs = RunInputs {
+        args: given,
+        dry_run: &[],
+        measurement_retention: &[],
+        field: &field,
+    };
+    build_run_spec(template, &inputs)
+        .map(|spec| spec.args)
+        .map_err(|error| error.to_string())
 }
 
 fn field(name: &str, path: &str) -> Argument {
-    let value_from = serde_json::from_value(serde_json::json!({ "fieldRef": { "fieldPath": path } })).unwrap();
-    Argument { name: name.into(), value: None, value_from: Some(value_from) }
+    let value_from =
+        serde_json::from_value(serde_json::json!({ "fieldRef": { "fieldPath": path } })).unwrap();
+    Argument {
+        name: name.into(),
+        value: None,
+        value_from: Some(value_from),
+    }
 }
 
 #[test]
 fn a_given_value_overrides_the_default_and_every_argument_needs_one() {
-    let declared = with_args(vec![no_value("x"), arg("y", "1"), secret("token", "k"), field("app", "metadata.name")]);
+    let declared = with_args(vec![
+        no_value("x"),
+        arg("y", "1"),
+        secret("token", "k"),
+        field("app", "metadata.name"),
+    ]);
     let built = build(&declared, &[arg("x", "2"), arg("unknown", "3")]).unwrap();
-    assert_eq!(built, [arg("x", "2"), arg("y", "1"), secret("token", "k"), arg("app", "guestbook")]);
-    let built = build(&declared, &[arg("x", ""), arg("y", "9"), arg("token", "t"), arg("app", "a")]).unwrap();
-    assert_eq!(built, [arg("x", ""), arg("y", "9"), arg("token", "t"), arg("app", "a")]);
+    assert_eq!(
+        built,
+        [
+            arg("x", "2"),
+            arg("y", "1"),
+            secret("token", "k"),
+            arg("app", "guestbook")
+        ]
+    );
+    let built = build(
+        &declared,
+        &[arg("x", ""), arg("y", "9"), arg("token", "t"), arg("app", "a")],
+    )
+    .unwrap();
+    assert_eq!(
+        built,
+        [arg("x", ""), arg("y", "9"), arg("token", "t"), arg("app", "a")]
+    );
     let built = build(&declared, &[secret("x", "other"), no_value("y")]).unwrap();
-    assert_eq!(built[..2], [secret("x", "other"), arg("y", "1")], "a Secret counts as a value, nothing does not");
+    assert_eq!(
+        built[..2],
+        [secret("x", "other"), arg("y", "1")],
+        "a Secret counts as a value, nothing does not"
+    );
     assert_eq!(
         build(&declared, &[]).unwrap_err(),
         "argument \"x\" has no value: the template gives no default and the analysis does not set it"
@@ -147,8 +227,15 @@ fn a_given_value_overrides_the_default_and_every_argument_needs_one() {
         build(&with_args(vec![field("x", "spec.gone")]), &[]).unwrap_err(),
         "argument \"x\" takes its value from the field \"spec.gone\": there is no such field"
     );
-    let both = Argument { value: Some("1".into()), ..secret("x", "k") };
-    assert!(build(&with_args(vec![both]), &[]).unwrap_err().contains("both a value and a valueFrom"));
+    let both = Argument {
+        value: Some("1".into()),
+        ..secret("x", "k")
+    };
+    assert!(
+        build(&with_args(vec![both]), &[])
+            .unwrap_err()
+            .contains("both a value and a valueFrom")
+    );
 }
 
 #[test]
@@ -156,7 +243,8 @@ fn rules_of_the_rollout_stand_before_those_of_the_templates() {
     let declared = template(
         "{metrics: [], dryRun: [{metricName: from-template}], measurementRetention: [{metricName: a, limit: 3}]}",
     );
-    let given = template("{dryRun: [{metricName: from-rollout}], measurementRetention: [{metricName: b, limit: 4}]}");
+    let given =
+        template("{dryRun: [{metricName: from-rollout}], measurementRetention: [{metricName: b, limit: 4}]}");
     let inputs = RunInputs {
         args: &[],
         dry_run: &given.dry_run,
@@ -164,8 +252,15 @@ fn rules_of_the_rollout_stand_before_those_of_the_templates() {
         field: &|_| Err(String::new()),
     };
     let spec = build_run_spec(&declared, &inputs).unwrap();
-    let dry_run: Vec<&str> = spec.dry_run.iter().map(|rule| rule.metric_name.as_str()).collect();
+    let dry_run: Vec<&str> = spec
+        .dry_run
+        .iter()
+        .map(|rule| rule.metric_name.as_str())
+        .collect();
     let limits: Vec<i32> = spec.measurement_retention.iter().map(|rule| rule.limit).collect();
-    assert_eq!((dry_run, limits), (vec!["from-rollout", "from-template"], vec![4, 3]));
+    assert_eq!(
+        (dry_run, limits),
+        (vec!["from-rollout", "from-template"], vec![4, 3])
+    );
     assert!(!spec.terminate && spec.ttl_strategy.is_none());
 }
