@@ -10,6 +10,12 @@ mod error;
 mod events;
 pub mod leader;
 mod merge_patch;
+mod observe;
+pub mod process;
+mod rollouts;
+mod runs;
+mod serve;
+mod significance;
 mod watched;
 mod written;
 

@@ -68,6 +68,7 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
     }
     match revision::settle(&ctx, draft) {
         Settled::Refused(message) => return Err(message),
+        Settled::Taken => return Ok(()),
         Settled::Changed => {}
         Settled::Yes => {
             canary::reconcile(&ctx, draft);

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::draft::find_condition;
 use super::identity;
 use super::observed::{self, Identity, Observed};
 use super::replicas::{self, Counts, Fenceposts};
 use crate::api::common::PodTemplate;
+use crate::api::names::conditions;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus};
 
@@ -190,19 +192,32 @@ fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
 
 /// The ReplicaSet of the desired template (wire contract 2.1): by our hash, by the hash of older controllers, and by
 /// meaning; the oldest of each. The last makes a take-over and an upgrade move no pod.
+///
+/// A hash leaves out the fields that it does not know, so that equal hashes have to mean the same as well. What a full
+/// pass has found for this generation is not looked into again: comparing costs more than the rest of a pass.
 fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
     let mut by_age = owned.to_vec();
     by_age.sort_by(|a, b| {
         let key = |rs: &ReplicaSet| (rs.metadata.creation_timestamp.clone(), rs.metadata.name.clone());
         key(a).cmp(&key(b))
     });
-    let Identity { pod_hash, legacy_pod_hash, .. } = &observed.identity;
-    let by_hash = |hash: &str| by_age.iter().copied().find(|rs| !hash.is_empty() && hash_of(rs) == hash);
+    let by_hash =
+        |hash: &str| by_age.iter().copied().find(|rs| !hash.is_empty() && hash_of(rs) == hash);
+    let status = committed(&observed.rollout);
+    let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
+    let judged = status.observed_generation.as_deref() == Some(&generation)
+        && find_condition(status, conditions::INVALID_SPEC).is_none();
+    if judged && let Some(current) = by_hash(status.current_pod_hash.as_deref().unwrap_or_default()) {
+        return Some(current);
+    }
     let desired = template(&observed.rollout.spec);
-    by_hash(pod_hash).or_else(|| by_hash(legacy_pod_hash)).or_else(|| {
-        by_age.iter().copied().find(|rs| {
-            identity::equal_by_meaning(desired, &rs.spec.template.0, observed::ephemeral_metadata(&rs.metadata))
-        })
-    })
+    let same_meaning = |rs: &&ReplicaSet| {
+        let injected = observed::ephemeral_metadata(&rs.metadata);
+        identity::equal_by_meaning(desired, &rs.spec.template.0, injected)
+    };
+    let Identity { pod_hash, legacy_pod_hash, .. } = &observed.identity;
+    by_hash(pod_hash)
+        .filter(same_meaning)
+        .or_else(|| by_hash(legacy_pod_hash).filter(same_meaning))
+        .or_else(|| by_age.iter().copied().find(same_meaning))
 }
-

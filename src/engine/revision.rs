@@ -18,6 +18,8 @@ pub(crate) enum Settled {
     Yes,
     /// It does not, or the desire has just changed: that comes first, and this pass ends with it.
     Changed,
+    /// The name of its ReplicaSet is taken: only the collision count is committed, which gives it another.
+    Taken,
     /// The API server refused the template.
     Refused(String),
 }
@@ -54,7 +56,7 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
         // Another template has this hash, or another owner this name: the next count gives another hash.
         let count = ctx.status.collision_count.unwrap_or(0).saturating_add(1);
         draft.status.collision_count = Some(count);
-        return Settled::Changed;
+        return Settled::Taken;
     }
     let revision = ctx.highest_other_revision() + 1;
     let first = ctx.rollout.status.is_none();

@@ -1,0 +1,127 @@
+//! Gathering what a pass decides on: stores only, no call.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::cache::Cache;
+use super::watched::WatchedRollout;
+use crate::api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate};
+use crate::api::replica_set::ReplicaSet;
+use crate::api::rollout::Rollout;
+use crate::engine::observed::{self, Templates};
+use crate::engine::{Abilities, Identity, Observed, Refusal};
+use crate::metric::condition::Condition;
+use crate::metric::provider::supported_providers;
+
+/// The stores of all watched kinds.
+pub struct Stores {
+    /// Rollouts.
+    pub rollouts: Cache<WatchedRollout>,
+    /// ReplicaSets that carry a pod template hash.
+    pub replica_sets: Cache<ReplicaSet>,
+    /// AnalysisRuns.
+    pub analysis_runs: Cache<AnalysisRun>,
+    /// AnalysisTemplates.
+    pub templates: Cache<AnalysisTemplate>,
+    /// ClusterAnalysisTemplates; empty in a namespaced install.
+    pub cluster_templates: Cache<ClusterAnalysisTemplate>,
+}
+
+/// The hashes of a generation; kept, because they cost more than the rest of a pass.
+#[derive(Default)]
+pub struct Identities {
+    by_uid: Mutex<HashMap<String, (Key, Identity)>>,
+}
+
+type Key = (Option<i64>, Option<i32>);
+
+impl Identities {
+    fn of(&self, watched: &WatchedRollout) -> Identity {
+        let meta = &watched.rollout.metadata;
+        let collisions = watched.rollout.status.as_ref().and_then(|s| s.collision_count);
+        let key = (meta.generation, collisions);
+        let uid = observed::uid(meta);
+        if let Some((known, identity)) = self.by_uid.lock().get(uid)
+            && *known == key
+        {
+            return identity.clone();
+        }
+        let identity = watched.identity();
+        self.by_uid.lock().insert(uid.to_owned(), (key, identity.clone()));
+        identity
+    }
+
+    /// Forgets a Rollout that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.by_uid.lock().remove(uid);
+    }
+}
+
+/// What this controller can measure and judge.
+pub fn abilities() -> Abilities {
+    Abilities {
+        condition: |text| Condition::parse(text).map(|_| ()).map_err(|e| e.to_string()),
+        providers: supported_providers(),
+    }
+}
+
+/// The world as the stores have it.
+pub fn observe(
+    stores: &Stores,
+    identities: &Identities,
+    watched: &WatchedRollout,
+    refusal: Option<Refusal>,
+) -> Observed {
+    let rollout = Arc::clone(&watched.rollout);
+    let meta = &rollout.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let uid = observed::uid(meta);
+    let identity = identities.of(watched);
+    let mut replica_sets = stores.replica_sets.owned_by(uid);
+    replica_sets.extend(stores.replica_sets.orphans(namespace));
+    let next = format!("{}-{}", observed::name(meta), identity.pod_hash);
+    if let Some(in_the_way) = stores.replica_sets.get(namespace, &next)
+        && !replica_sets.iter().any(|rs| rs.metadata.uid == in_the_way.metadata.uid)
+    {
+        replica_sets.push(in_the_way);
+    }
+    Observed {
+        malformed: watched.malformed.clone(),
+        identity,
+        replica_sets,
+        analysis_runs: stores.analysis_runs.owned_by(uid),
+        templates: templates(stores, namespace, &rollout),
+        abilities: abilities(),
+        refusal,
+        rollout,
+    }
+}
+
+/// The templates that the Rollout refers to, and those that they refer to, as far as they exist.
+fn templates(stores: &Stores, namespace: &str, rollout: &Rollout) -> Templates {
+    let mut found = Templates::new();
+    let canary = rollout.spec.strategy.as_ref().and_then(|s| s.canary.as_ref());
+    let steps = canary.into_iter().flat_map(|c| c.steps.iter().filter_map(|s| s.analysis.as_ref()));
+    let background = canary.and_then(|c| c.analysis.as_ref()).map(|b| &b.analysis);
+    let mut wanted: Vec<AnalysisTemplateRef> =
+        steps.chain(background).flat_map(|a| a.templates.iter().cloned()).collect();
+    while let Some(AnalysisTemplateRef { template_name, cluster_scope }) = wanted.pop() {
+        let Some(name) = template_name else { continue };
+        let key = (name, cluster_scope);
+        if found.contains_key(&key) {
+            continue;
+        }
+        let spec = if cluster_scope {
+            stores.cluster_templates.get("", &key.0).map(|t| t.spec.0.clone())
+        } else {
+            stores.templates.get(namespace, &key.0).map(|t| t.spec.clone())
+        };
+        if let Some(spec) = spec {
+            wanted.extend(spec.templates.iter().cloned());
+            found.insert(key, Arc::new(spec));
+        }
+    }
+    found
+}

@@ -1,0 +1,290 @@
+//! The process: stores filled first, then leadership, then passes, until it is told to stop.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use kube::runtime::controller::{Config, ReconcileRequest};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{applier, watcher};
+use kube::{Api, Client, Resource};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::cache::{Cache, cache};
+use super::events::events;
+use super::leader::{Election, Elector, Ended};
+use super::observe::Stores;
+use super::watched::WatchedRollout;
+use super::serve::{self, Readiness};
+use super::{rollouts, runs};
+use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::api::names::labels;
+use crate::api::replica_set::ReplicaSet;
+use crate::api::rollout::Rollout;
+use crate::engine::observed;
+use crate::metric::provider::{Defaults, Measurer, MeasurerOptions};
+
+/// How a controller is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Only this namespace; all where absent.
+    pub namespace: Option<String>,
+    /// Only objects that carry this instance id; only those without one where empty.
+    pub instance_id: String,
+    /// Take part in an election; lead at once where absent.
+    pub election: Option<Election>,
+    /// How many Rollouts at once.
+    pub rollout_threads: u16,
+    /// How many AnalysisRuns at once.
+    pub analysis_threads: u16,
+    /// The Prometheus of metrics without an address.
+    pub prometheus_address: Option<String>,
+    /// Port of the probes.
+    pub healthz_port: u16,
+}
+
+/// Runs until `stop` turns true. An error is a sentence for the operator: the process should end with it.
+pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let (ready, readiness) = watch::channel(Readiness::Starting);
+    let probes = serve::probes(options.healthz_port, readiness, stop.clone());
+    tokio::select! {
+        // The probes end by themselves only when they cannot be served, or are told to stop.
+        ended = probes => ended,
+        ended = work(client, options, stop, ready) => ended,
+    }
+}
+
+async fn work(
+    client: Client,
+    options: Options,
+    stop: watch::Receiver<bool>,
+    ready: watch::Sender<Readiness>,
+) -> anyhow::Result<()> {
+    check_definitions(&client, &options).await?;
+    let mut tasks = JoinSet::new();
+    let (rollout_trigger, rollout_queue) = unbounded();
+    let (run_trigger, run_queue) = unbounded();
+    let stores = Arc::new(start_watches(&client, &options, &rollout_trigger, &run_trigger, &mut tasks));
+    wait_for(&stores, stop.clone()).await?;
+    ready.send_replace(Readiness::Ready);
+    let mut elector = options.election.clone().map(|election| Elector::new(client.clone(), election));
+    let mut stopping = stop.clone();
+    if let Some(elector) = &mut elector
+        && elector.acquire(&mut stopping).await.is_some()
+    {
+        return Ok(());
+    }
+    let (events, publisher) = events(client.clone());
+    let publisher = tokio::spawn(publisher.run());
+    let rollouts = Arc::new(rollouts::Context::new(client.clone(), Arc::clone(&stores), events.clone()));
+    let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+    let defaults = Defaults { prometheus_address: options.prometheus_address.clone() };
+    let runs = Arc::new(runs::Context::new(
+        client.clone(),
+        events.clone(),
+        Arc::new(measurer),
+        defaults,
+        run_trigger.clone(),
+    ));
+    let passes = run_passes(&options, &stores, (rollout_queue, &rollouts), (run_queue, &runs), &stop);
+    let hold = async {
+        match &mut elector {
+            Some(elector) => elector.hold(&mut stopping).await,
+            None => {
+                // Ends with `stop`; its sender lives as long as the process.
+                let _ = stopping.wait_for(|stop| *stop).await;
+                Ended::Released
+            }
+        }
+    };
+    tokio::pin!(passes, hold);
+    let ended = tokio::select! {
+        () = &mut passes => None,
+        ended = &mut hold => Some(ended),
+    };
+    if ended == Some(Ended::Lost) {
+        bail!("lost the leader election: another process may lead now, so this one ends");
+    }
+    // Told to stop: the passes under way are finished before the lease is given to another.
+    if ended.is_none() && !*stop.borrow() {
+        bail!("the passes ended by themselves");
+    }
+    if ended.is_some() {
+        passes.await;
+    } else {
+        hold.await;
+    }
+    drop((events, rollouts, runs));
+    tasks.shutdown().await;
+    let _ = tokio::time::timeout(Duration::from_secs(3), publisher).await;
+    Ok(())
+}
+
+/// Whether the API server knows our kinds, and lets us list them: the two mistakes of a first install.
+async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result<()> {
+    let params = ListParams::default().limit(1);
+    let found = match &options.namespace {
+        Some(namespace) => {
+            Api::<Rollout>::namespaced(client.clone(), namespace).list_metadata(&params).await.map(|_| ())
+        }
+        None => Api::<Rollout>::all(client.clone()).list_metadata(&params).await.map(|_| ()),
+    };
+    match found {
+        Ok(()) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Err(anyhow!(
+            "this cluster has no Rollouts: install the CustomResourceDefinitions first (kubectl apply -f crds/)"
+        )),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            Err(anyhow!("not allowed to list Rollouts: {}", status.message))
+        }
+        Err(error) => Err(error).context("cannot reach the API server"),
+    }
+}
+
+fn api<K>(client: &Client, options: &Options) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    match &options.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Starts one watch a kind. Each tells the queues which Rollout or run to look at.
+fn start_watches(
+    client: &Client,
+    options: &Options,
+    rollout_trigger: &UnboundedSender<ObjectRef<WatchedRollout>>,
+    run_trigger: &UnboundedSender<ObjectRef<AnalysisRun>>,
+    tasks: &mut JoinSet<()>,
+) -> Stores {
+    let instance = if options.instance_id.is_empty() {
+        format!("!{}", labels::INSTANCE_ID)
+    } else {
+        format!("{}={}", labels::INSTANCE_ID, options.instance_id)
+    };
+    let mine = watcher::Config::default().labels(&instance);
+    let (rollouts, feed) = cache::<WatchedRollout>();
+    let trigger = rollout_trigger.clone();
+    tasks.spawn(feed.run(api(client, options), mine.clone(), |_| {}, move |r| {
+        send(&trigger, ObjectRef::from_obj(r));
+    }));
+
+    let (replica_sets, feed) = cache::<ReplicaSet>();
+    let config = watcher::Config::default().labels(labels::POD_TEMPLATE_HASH);
+    let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
+    let touched = move |rs: &ReplicaSet| {
+        if observed::controller_uid(&rs.metadata).is_some() {
+            owner(&rs.metadata).into_iter().for_each(|r| send(&trigger, r));
+        } else {
+            send_all(&all, &trigger, rs.metadata.namespace.as_deref());
+        }
+    };
+    tasks.spawn(feed.run(api(client, options), config, |_| {}, touched));
+
+    let (analysis_runs, feed) = cache::<AnalysisRun>();
+    let (trigger, own) = (rollout_trigger.clone(), run_trigger.clone());
+    let touched = move |run: &AnalysisRun| {
+        send(&own, ObjectRef::from_obj(run));
+        owner(&run.metadata).into_iter().for_each(|r| send(&trigger, r));
+    };
+    tasks.spawn(feed.run(api(client, options), mine, |_| {}, touched));
+
+    let (templates, feed) = cache::<AnalysisTemplate>();
+    let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
+    let touched = move |t: &AnalysisTemplate| send_all(&all, &trigger, t.metadata.namespace.as_deref());
+    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), |_| {}, touched));
+
+    let (cluster_templates, mut feed) = cache::<ClusterAnalysisTemplate>();
+    if options.namespace.is_none() {
+        let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
+        let touched = move |_: &ClusterAnalysisTemplate| send_all(&all, &trigger, None);
+        tasks.spawn(feed.run(Api::all(client.clone()), watcher::Config::default(), |_| {}, touched));
+    } else {
+        feed.take(&watcher::Event::Init, &|_| {});
+        feed.take(&watcher::Event::InitDone, &|_| {});
+    }
+    Stores { rollouts, replica_sets, analysis_runs, templates, cluster_templates }
+}
+
+/// The queue lives as long as the process; at its end nobody listens any more.
+fn send<K: Resource<DynamicType = ()>>(trigger: &UnboundedSender<ObjectRef<K>>, what: ObjectRef<K>) {
+    let _ = trigger.unbounded_send(what);
+}
+
+fn send_all(
+    rollouts: &Cache<WatchedRollout>,
+    trigger: &UnboundedSender<ObjectRef<WatchedRollout>>,
+    namespace: Option<&str>,
+) {
+    for rollout in rollouts.store().state() {
+        if namespace.is_none() || rollout.meta().namespace.as_deref() == namespace {
+            send(trigger, ObjectRef::from_obj(rollout.as_ref()));
+        }
+    }
+}
+
+/// The Rollout that owns an object.
+fn owner(meta: &ObjectMeta) -> Option<ObjectRef<WatchedRollout>> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|o| o.controller == Some(true) && o.kind == Rollout::kind(&()))?;
+    Some(ObjectRef::new(&owner.name).within(meta.namespace.as_deref().unwrap_or_default()))
+}
+
+/// Waits until every store is filled: a pass on an empty world would start every rollout anew.
+async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let Stores { rollouts, replica_sets, analysis_runs, templates, cluster_templates } = stores;
+    let filled = async {
+        rollouts.store().wait_until_ready().await?;
+        replica_sets.store().wait_until_ready().await?;
+        analysis_runs.store().wait_until_ready().await?;
+        templates.store().wait_until_ready().await?;
+        cluster_templates.store().wait_until_ready().await
+    };
+    tokio::select! {
+        filled = filled => filled.context("a watch ended before its store was filled"),
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+    }
+}
+
+type Queue<K> = UnboundedReceiver<ObjectRef<K>>;
+
+/// Runs the passes of both kinds until `stop`; those under way are finished.
+fn run_passes<'a>(
+    options: &Options,
+    stores: &Arc<Stores>,
+    (rollout_queue, rollouts): (Queue<WatchedRollout>, &Arc<rollouts::Context>),
+    (run_queue, runs): (Queue<AnalysisRun>, &Arc<runs::Context>),
+    stop: &watch::Receiver<bool>,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    let until = |mut stop: watch::Receiver<bool>| async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    let rollout_passes = applier(
+        |watched, ctx| Box::pin(rollouts::reconcile(watched, ctx)),
+        |watched, error, ctx| rollouts::failed(&watched, error, &ctx),
+        Arc::clone(rollouts),
+        stores.rollouts.store().clone(),
+        rollout_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        Config::default().concurrency(options.rollout_threads.max(1)),
+    );
+    let run_passes = applier(
+        |run, ctx| Box::pin(runs::reconcile(run, ctx)),
+        |run, error, ctx| runs::failed(&run, error, &ctx),
+        Arc::clone(runs),
+        stores.analysis_runs.store().clone(),
+        run_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        Config::default().concurrency(options.analysis_threads.max(1)),
+    );
+    let all = stream::select(rollout_passes.map(|_| ()), run_passes.map(|_| ()));
+    Box::pin(all.for_each(|()| async {}))
+}

@@ -1,0 +1,241 @@
+//! The pass of one Rollout: observe, plan, apply, commit, tell.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::{Client, Resource};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::apply::{Applier, Done, call, rollouts};
+use super::error::{Backoff, Class, Error};
+use super::events::Events;
+use super::observe::{Identities, Stores, observe};
+use super::watched::WatchedRollout;
+use super::written::{Kind, Written};
+use super::{FIELD_MANAGER, clock, merge_patch, significance};
+use crate::api::names::events;
+use crate::api::rollout::{Rollout, RolloutStatus};
+use crate::engine::observed::{self, Observed};
+use crate::engine::{self, Notice, Plan, Refusal};
+
+/// How long a change of mere counters waits for a weightier one to be written with.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+/// How long the API server's refusal of a template is believed.
+const REFUSAL_LASTS: SignedDuration = SignedDuration::from_mins(5);
+/// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
+/// replayed.
+const RESYNC: Duration = Duration::from_secs(900);
+
+/// What the passes of all Rollouts share.
+pub struct Context {
+    /// The client.
+    pub client: Client,
+    /// The stores.
+    pub stores: Arc<Stores>,
+    /// Where events go.
+    pub events: Events,
+    written: Written,
+    backoff: Backoff,
+    identities: Identities,
+    refusals: Mutex<HashMap<String, (Refusal, Timestamp)>>,
+    waiting: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Context {
+    /// Nothing written, nothing failed yet.
+    pub fn new(client: Client, stores: Arc<Stores>, events: Events) -> Self {
+        Context {
+            client,
+            stores,
+            events,
+            written: Written::default(),
+            backoff: Backoff::default(),
+            identities: Identities::default(),
+            refusals: Mutex::default(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Forgets a Rollout that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.written.forget(uid);
+        self.backoff.succeeded(uid);
+        self.identities.forget(uid);
+        self.refusals.lock().remove(uid);
+        self.waiting.lock().remove(uid);
+    }
+
+    fn refusal(&self, uid: &str, now: Timestamp) -> Option<Refusal> {
+        let mut all = self.refusals.lock();
+        if all.get(uid).is_some_and(|(_, at)| now.duration_since(*at) >= REFUSAL_LASTS) {
+            all.remove(uid);
+        }
+        all.get(uid).map(|(refusal, _)| refusal.clone())
+    }
+
+    fn is_settled(&self, meta: &kube::api::ObjectMeta, now: Timestamp) -> bool {
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        self.written.is_seen(observed::uid(meta), now, |kind, name| match kind {
+            Kind::Root => meta.resource_version.clone(),
+            Kind::ReplicaSet => {
+                self.stores.replica_sets.get(namespace, name)?.metadata.resource_version.clone()
+            }
+            Kind::AnalysisRun => {
+                self.stores.analysis_runs.get(namespace, name)?.metadata.resource_version.clone()
+            }
+        })
+    }
+}
+
+/// One pass.
+pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let now = clock::now();
+    let meta = &watched.rollout.metadata;
+    let uid = observed::uid(meta);
+    if !ctx.is_settled(meta, now) {
+        // The event that shows the write asks for the next pass; this is for a watch that lags.
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    }
+    let mut refusal = ctx.refusal(uid, now);
+    let mut action = None;
+    // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition.
+    for _ in 0..2 {
+        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take());
+        let plan = engine::plan(&observed, now);
+        match carry_out(&ctx, &observed, plan, now).await? {
+            Outcome::Done(next) => {
+                action = Some(next);
+                break;
+            }
+            Outcome::Refused(message) => {
+                let new = Refusal { pod_hash: observed.identity.pod_hash.clone(), message };
+                ctx.refusals.lock().insert(uid.to_owned(), (new.clone(), now));
+                refusal = Some(new);
+            }
+        }
+    }
+    ctx.backoff.succeeded(uid);
+    Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
+}
+
+enum Outcome {
+    Done(Action),
+    Refused(String),
+}
+
+async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestamp) -> Result<Outcome, Error> {
+    let rollout: &Rollout = &observed.rollout;
+    let about = reference(rollout);
+    let applier = Applier {
+        client: &ctx.client,
+        rollout,
+        written: &ctx.written,
+        events: &ctx.events,
+        about: &about,
+        now,
+    };
+    let Plan { intents, status, notices, wake } = plan;
+    let mut version = rollout.metadata.resource_version.clone();
+    for intent in &intents {
+        match applier.apply(intent, version.as_deref()).await? {
+            Done::Yes(new) => version = new.or(version),
+            Done::Refused(message) => return Ok(Outcome::Refused(message)),
+        }
+    }
+    let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;
+    ctx.events.publish(&about, notices);
+    let wake = [wake, wait].into_iter().flatten().min();
+    let after = wake.map_or(RESYNC, |at| {
+        let left = at.duration_since(now);
+        Duration::try_from(left).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(10), RESYNC)
+    });
+    Ok(Outcome::Done(Action::requeue(after)))
+}
+
+/// Writes the difference between the committed and the wanted status, guarded by the version it was decided on. A
+/// difference in mere counters waits a little, to be written together with something that matters; then the moment at
+/// which it has waited enough is given back.
+async fn commit(
+    ctx: &Context,
+    rollout: &Rollout,
+    status: &RolloutStatus,
+    version: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
+    let uid = observed::uid(&rollout.metadata);
+    let before = match &rollout.status {
+        Some(status) => serde_json::to_value(status)?,
+        None => json!({}),
+    };
+    let after = serde_json::to_value(status)?;
+    let Some(change) = merge_patch::diff(&before, &after) else {
+        ctx.waiting.lock().remove(uid);
+        return Ok(None);
+    };
+    if !significance::matters(&before, &after) {
+        let since = *ctx.waiting.lock().entry(uid.to_owned()).or_insert(now);
+        let until = since.checked_add(PATIENCE).unwrap_or(now);
+        if now < until {
+            return Ok(Some(until));
+        }
+    }
+    let name = observed::name(&rollout.metadata);
+    let api = rollouts(&ctx.client, rollout.metadata.namespace.as_deref().unwrap_or_default());
+    let patch = json!({"metadata": {"resourceVersion": version}, "status": change});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let done = call("patch", "Rollout status", name, api.patch_status(name, &params, &Patch::Merge(&patch))).await?;
+    ctx.waiting.lock().remove(uid);
+    ctx.written.note(uid, Kind::Root, name, done.metadata.resource_version.as_deref(), false, now);
+    log_transition(rollout, &before, &after);
+    Ok(None)
+}
+
+/// One line for each transition of the phase or the step; nothing for mere counts.
+fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
+    let keys = ["phase", "currentStepIndex", "stableRS", "currentPodHash", "abort"];
+    if keys.iter().all(|key| before.get(key) == after.get(key)) {
+        return;
+    }
+    let text = |key: &str| after.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    tracing::info!(
+        namespace = rollout.metadata.namespace.as_deref().unwrap_or_default(),
+        name = observed::name(&rollout.metadata),
+        revision = observed::revision(&rollout.metadata),
+        step = after.get("currentStepIndex").and_then(serde_json::Value::as_i64),
+        phase = text("phase"),
+        "{}",
+        text("message"),
+    );
+}
+
+/// The Rollout as the subject of events.
+pub fn reference(rollout: &Rollout) -> ObjectReference {
+    rollout.object_ref(&())
+}
+
+/// What to do after a pass that failed.
+pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
+    let meta = &watched.rollout.metadata;
+    let class = error.class();
+    let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);
+    let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), observed::name(meta));
+    let sentence = error.sentence();
+    match class {
+        Class::Conflict => tracing::debug!(namespace, name, error = %sentence, "the world moved; looking again"),
+        Class::Transient | Class::Denied | Class::Terminal => {
+            tracing::warn!(namespace, name, error = %sentence, count, class = class.as_str(), "the pass failed");
+            // A single failure is the network's; the third in a row is the user's business.
+            if (class == Class::Transient && count == 3) || (class != Class::Transient && count == 1) {
+                let notice = Notice::warning(events::RECONCILIATION_ERROR, sentence);
+                ctx.events.publish(&reference(&watched.rollout), [notice]);
+            }
+        }
+    }
+    Action::requeue(wait)
+}
