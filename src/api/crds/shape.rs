@@ -8,12 +8,13 @@ use serde_json::Value;
 /// Formats that the API server knows; it warns of others, such as `uint32`.
 const FORMATS: [&str; 5] = ["int32", "int64", "double", "float", "date-time"];
 
-/// Takes out of every schema what the contract does not have:
+/// Takes out of every schema what the contract does not have, and what a reader of `kubectl explain` cannot follow:
 ///
 /// - `nullable`: without it the API server drops a `null` on the way in, so that absent and null are alike;
 /// - defaults that say nothing (empty text, list or map, false, 0), which the derive prints for each `serde(default)`;
 ///   the key of a list map keeps its own, for it needs one;
-/// - formats that the API server does not know.
+/// - formats that the API server does not know;
+/// - the brackets of links between our own docs.
 pub(super) fn to_contract(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version
@@ -29,6 +30,9 @@ pub(super) fn to_contract(mut crd: CustomResourceDefinition) -> CustomResourceDe
 
 fn shape(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    if let Some(description) = &mut schema.description {
+        *description = description.replace("[`", "`").replace("`]", "`");
+    }
     schema.default.take_if(|default| says_nothing(&default.0));
     schema
         .format
