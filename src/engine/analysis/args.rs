@@ -109,8 +109,11 @@ fn fill_value(
     };
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        Value::String(text) if text.contains("{{") => *text = fill(text)?,
-        Value::String(_) => {}
+        Value::String(text) => {
+            if text.contains("{{") {
+                *text = fill(text)?;
+            }
+        }
         Value::Array(items) => {
             for item in items {
                 fill_value(item, metric, lookup)?;

@@ -149,20 +149,19 @@ pub fn metric_verdict(rule: &MetricRule, result: &MetricResult) -> AnalysisPhase
 /// Why a completed metric is not Successful, in the words of the run's message: the limit that was exceeded, or the
 /// successes in a row that were not reached within `count`. `None` when there is nothing to say.
 pub fn limit_message(rule: &MetricRule, result: &MetricResult) -> Option<String> {
-    match exceeded(rule, result) {
-        Some((phase, words)) if phase == result.phase => Some(words),
-        Some(_) | None => match (result.phase, rule.count) {
-            (AnalysisPhase::Failed | AnalysisPhase::Inconclusive, Some(count))
-                if rule.consecutive_success_limit > 0 && result.count >= count =>
-            {
-                Some(format!(
-                    "consecutiveSuccess ({}) < consecutiveSuccessLimit ({}) when count ({count}) was reached",
-                    result.consecutive_success, rule.consecutive_success_limit
-                ))
-            }
-            _ => None,
-        },
+    if let Some((phase, words)) = exceeded(rule, result)
+        && phase == result.phase
+    {
+        return Some(words);
     }
+    let count = rule.count.filter(|count| result.count >= *count)?;
+    let missed = is_bad(result.phase) && rule.consecutive_success_limit > 0;
+    missed.then(|| {
+        format!(
+            "consecutiveSuccess ({}) < consecutiveSuccessLimit ({}) when count ({count}) was reached",
+            result.consecutive_success, rule.consecutive_success_limit
+        )
+    })
 }
 
 /// How bad a phase is: Successful < Running < Pending < Inconclusive < Error < Failed.
@@ -238,14 +237,14 @@ pub fn run_verdict(rules: &[MetricRule], results: &[MetricResult], terminate: bo
     let because = worst_metric.and_then(|(rule, result)| {
         let result = (*result)?;
         let words = limit_message(rule, result)?;
-        let mut message = format!(
-            "Metric \"{}\" assessed {} due to {words}",
+        let error = match result.message.as_deref() {
+            None | Some("") => String::new(),
+            Some(error) => format!(": \"Error Message: {error}\""),
+        };
+        Some(format!(
+            "Metric \"{}\" assessed {} due to {words}{error}",
             rule.name, result.phase
-        );
-        if let Some(error) = result.message.as_deref().filter(|text| !text.is_empty()) {
-            message.push_str(&format!(": \"Error Message: {error}\""));
-        }
-        Some(message)
+        ))
     });
     let message = because.or_else(|| terminate.then(|| "Run Terminated".to_owned()));
     RunVerdict {

@@ -60,7 +60,11 @@ pub const MAX_TEXT: usize = 4096;
 fn shorten(text: &mut String) {
     const MARK: &str = "...";
     if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT - MARK.len()));
+        let end = (0..=MAX_TEXT - MARK.len())
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
+        text.truncate(end);
         text.push_str(MARK);
     }
 }

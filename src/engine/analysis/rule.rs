@@ -289,7 +289,7 @@ pub fn expand_rules(
             .filter(|limit| *limit > 0)
             .unwrap_or(DEFAULT_KEPT);
         for_each_match(rules, "measurementRetention", index, metric_name, |rule| {
-            rule.kept = kept
+            rule.kept = kept;
         })?;
     }
     Ok(())

@@ -19,6 +19,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(START + seconds).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every time on the wire is optional")]
 pub(super) fn time(seconds: i64) -> Option<Time> {
     Some(Time(at(seconds)))
 }
@@ -162,7 +163,17 @@ impl World {
         self.in_flight
             .extend(plan.measure.iter().map(|measure| measure.metric.clone()));
         self.run.status = Some(plan.status.clone());
+        self.repeat(now, &plan);
         plan
+    }
+
+    /// A pass right after a pass has nothing to do.
+    fn repeat(&self, now: i64, plan: &RunPlan) {
+        let in_flight: Vec<&str> = self.in_flight.iter().map(String::as_str).collect();
+        let again = plan_run(&self.run, &[], &in_flight, &CHECKS, at(now));
+        assert_eq!(again.status, plan.status);
+        assert_eq!((again.measure, again.events), (vec![], vec![]));
+        assert_eq!((again.wake, again.delete), (plan.wake, plan.delete));
     }
 
     pub(super) fn status(&self) -> &AnalysisRunStatus {

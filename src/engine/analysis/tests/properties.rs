@@ -205,7 +205,7 @@ fn metric_of(name: &str, yaml: &str) -> Metric {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn a_plan_is_total_and_repeating_it_changes_nothing(
