@@ -70,12 +70,17 @@ stop_controller() {
 
 # --- the two worlds
 
-up_local() {
+check_local() {
   [[ $UID == 0 ]] || die "a cluster of its own needs root: the demo makes a network namespace and runs containers.
 demo: Run it as root, or give it a cluster with KUBECONFIG."
+}
+
+up_local() {
+  local exports
   tests/cluster/build.sh node prometheus
   say "starting the cluster"
-  eval "$($cluster up node $name)"
+  exports=$($cluster up node $name)
+  eval "$exports"
   enter=(nsenter "--net=$SERIN_NETNS")
   kubectl=("${enter[@]}" "$SERIN_KUBECTL")
   healthz=8080 metrics=8090
@@ -84,7 +89,7 @@ demo: Run it as root, or give it a cluster with KUBECONFIG."
   prometheus=$($cluster prometheus $name tests/cluster/prometheus-node.yml)
 }
 
-up_theirs() {
+check_theirs() {
   command -v kubectl >/dev/null || die "with KUBECONFIG the demo needs kubectl"
   command -v curl >/dev/null || die "with KUBECONFIG the demo needs curl"
   [[ -n ${DEMO_IMAGE:-} ]] || die "with KUBECONFIG the demo needs DEMO_IMAGE: the name of the demo app's image in a
@@ -93,6 +98,9 @@ demo:   docker build -t REGISTRY/demo-app $demo/app && docker push REGISTRY/demo
   [[ -n ${PROMETHEUS_ADDRESS:-} ]] || die "with KUBECONFIG the demo needs PROMETHEUS_ADDRESS: a Prometheus that scrapes the pods of
 demo: the namespace $namespace (annotations prometheus.io/scrape and prometheus.io/port), at best every second or
 demo: two, under an address that this machine reaches, such as that of a kubectl port-forward"
+}
+
+up_theirs() {
   kubectl=(kubectl)
   prometheus=$PROMETHEUS_ADDRESS
   # Not the usual ports: on a user's own machine these are often taken.
@@ -164,6 +172,7 @@ fi
 for tool in cargo go; do
   command -v $tool >/dev/null || die "$tool is not installed"
 done
+if [[ -n $theirs ]]; then check_theirs; else check_local; fi
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -15,10 +15,10 @@ use crate::world::{Answers, Change, Load, World};
 
 fn steps() -> Value {
     json!([
-        {"setWeight": 10}, {"pause": {"duration": "5s"}}, {"analysis": {}},
-        {"setWeight": 25}, {"pause": {"duration": "5s"}}, {"analysis": {}},
-        {"setWeight": 50}, {"pause": {"duration": "5s"}}, {"analysis": {}},
-        {"setWeight": 100}, {"pause": {"duration": "5s"}}, {"analysis": {}},
+        {"setWeight": 10}, {"pause": {"duration": "10s"}}, {"analysis": {}},
+        {"setWeight": 25}, {"pause": {"duration": "10s"}}, {"analysis": {}},
+        {"setWeight": 50}, {"pause": {"duration": "10s"}}, {"analysis": {}},
+        {"setWeight": 100}, {"pause": {"duration": "10s"}}, {"analysis": {}},
     ])
 }
 
