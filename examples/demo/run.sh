@@ -115,16 +115,19 @@ up_theirs() {
 
 own_namespace() { [[ -n $("${kubectl[@]}" get namespace -l $mine -o name --field-selector metadata.name=$namespace) ]]; }
 
-# The CRDs of a user's cluster stay as they are: somebody else's controller may live by them.
+# Creates the CRDs that are missing; those of a user's cluster stay as they are, for somebody else's
+# controller may live by them.
 install_crds() {
-  if [[ -n $theirs ]] && "${kubectl[@]}" get crd rollouts.argoproj.io >/dev/null 2>&1; then
-    say "the CRDs are there already and stay as they are"
-    return
-  fi
   "$target/debug/serin" crds >"$work/crds.yaml"
-  "${kubectl[@]}" apply --server-side -f "$work/crds.yaml" >"$work/crds.log"
-  "${kubectl[@]}" wait --for=condition=Established --timeout=30s -f "$work/crds.yaml" >>"$work/crds.log"
-  [[ -z $theirs ]] || say "installed the CRDs; they stay when the demo goes"
+  if ! "${kubectl[@]}" create -f "$work/crds.yaml" >"$work/crds.log" 2>"$work/crds.err" &&
+    grep -v AlreadyExists "$work/crds.err" >&2; then
+    die "the CRDs were not created"
+  fi
+  "${kubectl[@]}" wait --for=condition=Established --timeout=30s -f "$work/crds.yaml" >"$work/crds-wait.log"
+  if [[ -n $theirs && -s $work/crds.log ]]; then
+    say "these stay when the demo goes:"
+    cat "$work/crds.log"
+  fi
 }
 
 # Takes all that can be taken, even where one part fails.
@@ -173,6 +176,7 @@ for tool in cargo go; do
   command -v $tool >/dev/null || die "$tool is not installed"
 done
 if [[ -n $theirs ]]; then check_theirs; else check_local; fi
+rm -f "$work-controller.log"
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
