@@ -1,0 +1,3 @@
+module demo-app
+
+go 1.22
