@@ -138,11 +138,31 @@ fn inventory() -> Vec<Row> {
         ["Available", "integer", ".status.availableReplicas"],
         age,
     ];
-    // MERGE: the rows of the three analysis kinds, by name:
-    // ("AnalysisRun", "analysisruns", "ar", "Namespaced", Value::Null, vec![status, age]),
-    // ("AnalysisTemplate", "analysistemplates", "at", "Namespaced", Value::Null, vec![age]),
-    // ("ClusterAnalysisTemplate", "clusteranalysistemplates", "cat", "Cluster", Value::Null, vec![age]),
     vec![
+        (
+            "AnalysisRun",
+            "analysisruns",
+            "ar",
+            "Namespaced",
+            Value::Null,
+            vec![status, age],
+        ),
+        (
+            "AnalysisTemplate",
+            "analysistemplates",
+            "at",
+            "Namespaced",
+            Value::Null,
+            vec![age],
+        ),
+        (
+            "ClusterAnalysisTemplate",
+            "clusteranalysistemplates",
+            "cat",
+            "Cluster",
+            Value::Null,
+            vec![age],
+        ),
         (
             "Experiment",
             "experiments",

@@ -19,7 +19,7 @@ use super::rollout::Rollout;
 /// ```
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![without_status(Experiment::crd()), Rollout::crd()];
-    // MERGE: extend with the three of `super::analysis::crds()` here.
+    crds.extend(super::analysis::crds());
     crds.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     crds.into_iter().map(shape::to_contract).collect()
 }
