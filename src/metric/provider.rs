@@ -14,7 +14,7 @@
 //! is no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and Error stay as the
 //! contract has them, with the same words in the message.
 
-use super::auth::Tokens;
+use super::auth::token::Tokens;
 use super::condition::Value;
 use super::http::{SetupError, Transport, TransportOptions};
 use super::sigv4::AwsCredentials;
@@ -27,9 +27,9 @@ use std::collections::BTreeMap;
 mod error;
 mod gap;
 pub(crate) mod redact;
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use error::{ProviderError, Stage, Unreached};
 pub use gap::Gap;
@@ -113,13 +113,23 @@ pub(crate) struct Reading {
 impl Measurer {
     /// A measurer with its HTTP clients. Errors: CA certificates that cannot be read.
     pub fn new(options: MeasurerOptions) -> Result<Self, SetupError> {
-        Ok(Self { transport: Transport::new(options.transport)?, tokens: Tokens::default(), aws: options.aws })
+        Ok(Self {
+            transport: Transport::new(options.transport)?,
+            tokens: Tokens::default(),
+            aws: options.aws,
+        })
     }
 
     /// Measures once. `metric` has its arguments substituted; `secrets` are the values among them that must not be stored.
     ///
     /// Dropping the future cancels the measurement.
-    pub async fn measure(&self, metric: &Metric, defaults: &Defaults, secrets: &[String], now: Timestamp) -> Sample {
+    pub async fn measure(
+        &self,
+        metric: &Metric,
+        defaults: &Defaults,
+        secrets: &[String],
+        now: Timestamp,
+    ) -> Sample {
         let mut redactor = Redactor::default();
         for secret in secrets {
             redactor.add(secret);
@@ -148,23 +158,43 @@ impl Measurer {
         verdict::judge(&conditions, sample, &redactor, now)
     }
 
-    async fn sample(&self, metric: &Metric, defaults: &Defaults, redactor: &mut Redactor, now: Timestamp) -> Sample {
+    async fn sample(
+        &self,
+        metric: &Metric,
+        defaults: &Defaults,
+        redactor: &mut Redactor,
+        now: Timestamp,
+    ) -> Sample {
         if let Some(aws) = &self.aws {
             redactor.add(&aws.secret_access_key);
         }
         let reading = match chosen(&metric.provider) {
-            Ok(Chosen::Prometheus(prometheus)) => prometheus::measure(self, prometheus, defaults, redactor, now).await,
+            Ok(Chosen::Prometheus(prometheus)) => {
+                prometheus::measure(self, prometheus, defaults, redactor, now).await
+            }
             Ok(Chosen::Web(web)) => web::measure(self, web, redactor, now).await,
             Err(error) => Err(error),
         };
-        let metric_metadata =
-            metric.provider.prometheus.as_ref().map(|metric| prometheus::metadata(metric, redactor)).unwrap_or_default();
+        let metric_metadata = metric
+            .provider
+            .prometheus
+            .as_ref()
+            .map(|metric| prometheus::metadata(metric, redactor))
+            .unwrap_or_default();
         match reading {
-            Ok(Reading { value, text, gap, metadata }) => Sample {
+            Ok(Reading {
+                value,
+                text,
+                gap,
+                metadata,
+            }) => Sample {
                 outcome: Ok(value),
                 value_text: redactor.value(&text),
                 gap,
-                metadata: metadata.into_iter().map(|(name, text)| (name, redactor.line(&text))).collect(),
+                metadata: metadata
+                    .into_iter()
+                    .map(|(name, text)| (name, redactor.line(&text)))
+                    .collect(),
                 metric_metadata,
             },
             Err(error) => Sample {
@@ -215,10 +245,16 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
     match (prometheus, web, other) {
         (Some(prometheus), None, None) => Ok(Chosen::Prometheus(prometheus)),
         (None, Some(web), None) => Ok(Chosen::Web(web)),
-        (None, None, Some(other)) => Err(ProviderError::Unsupported { provider: other.to_owned() }),
-        (None, None, None) => {
-            Err(ProviderError::Spec { field: "provider".to_owned(), message: "names no provider".to_owned() })
-        }
-        _ => Err(ProviderError::Spec { field: "provider".to_owned(), message: "names more than one provider".to_owned() }),
+        (None, None, Some(other)) => Err(ProviderError::Unsupported {
+            provider: other.to_owned(),
+        }),
+        (None, None, None) => Err(ProviderError::Spec {
+            field: "provider".to_owned(),
+            message: "names no provider".to_owned(),
+        }),
+        _ => Err(ProviderError::Spec {
+            field: "provider".to_owned(),
+            message: "names more than one provider".to_owned(),
+        }),
     }
 }

@@ -3,13 +3,13 @@
 use crate::metric::sigv4::percent_encode;
 
 /// What stands where a secret stood. The contract's own mark.
-pub const MARK: &str = "*****";
+pub(crate) const MARK: &str = "*****";
 
 /// The longest text of a message or a metadata value, in characters.
-pub const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// The longest stored value, in characters. A query that returns thousands of series must not fill the object's status.
-pub const MAX_VALUE: usize = 4096;
+pub(crate) const MAX_VALUE: usize = 4096;
 
 /// The secrets of one measurement, in every form in which a server may echo them.
 #[derive(Clone, Default)]
