@@ -1,7 +1,7 @@
 //! The measurer against a real Prometheus: a target with known counters, and the query of a canary analysis.
 //!
-//! Needs the program `prometheus` on the PATH (Debian package `prometheus`; `make test` installs it). It runs on a free
-//! port of loopback, in a directory of its own, and ends with the test.
+//! Needs the program `prometheus` on the PATH (Debian package `prometheus`; `make test` installs it). It runs
+//! on a free port of loopback, in a directory of its own, and ends with the test.
 
 #![expect(
     clippy::unwrap_used,
@@ -104,7 +104,8 @@ impl Prometheus {
     }
 }
 
-/// A target whose counters grow with each scrape: 999 good and 1 bad request for `good`, 99 and 1 for `bad`, none for `idle`.
+/// A target whose counters grow with each scrape: 999 good and 1 bad request for `good`, 99 and 1 for `bad`,
+/// none for `idle`.
 async fn target() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -210,7 +211,8 @@ async fn a_canary_is_judged_by_a_real_prometheus() {
         );
     }
 
-    // No requests, and no such series: neither is bad data, neither promotes, and a person can tell them apart.
+    // No requests, and no such series: neither is bad data, neither promotes, and a person can tell them
+    // apart.
     let idle = judged(&meter, &metric(&address, "idle")).await;
     assert_eq!(
         (idle.phase, idle.value.as_deref()),

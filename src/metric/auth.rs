@@ -1,7 +1,8 @@
-//! Credentials of a request: basic, OAuth 2 client credentials, AWS signatures. A bearer token is an `Authorization` header.
+//! Credentials of a request: basic, OAuth 2 client credentials, AWS signatures. A bearer token is an
+//! `Authorization` header.
 //!
-//! A secret is in memory only while a request is made, except for OAuth tokens, which are kept until shortly before they
-//! expire, by a hash of what they were fetched with. Nothing of it is ever stored in an object.
+//! A secret is in memory only while a request is made, except for OAuth tokens, which are kept until shortly
+//! before they expire, by a hash of what they were fetched with. Nothing of it is ever stored in an object.
 
 use super::http::{Call, Deadline, Transport, origin};
 use super::provider::ProviderError;
@@ -46,7 +47,8 @@ impl Credential {
         }
     }
 
-    /// The headers that sign this request, where the credential signs. `service` names the AWS service of a request.
+    /// The headers that sign this request, where the credential signs. `service` names the AWS service of a
+    /// request.
     pub(crate) fn sign<'a>(
         &self,
         call: &'a Call,
@@ -66,9 +68,11 @@ impl Credential {
         }
     }
 
-    /// Reads the block of a metric. An empty block counts as absent, as the contract's own controller writes it.
+    /// Reads the block of a metric. An empty block counts as absent, as the contract's own controller writes
+    /// it.
     ///
-    /// Errors: more than one kind at once, a kind that is not complete, or one that needs what this controller lacks.
+    /// Errors: more than one kind at once, a kind that is not complete, or one that needs what this
+    /// controller lacks.
     pub(crate) fn from_spec(
         spec: Option<&Authentication>,
         field: &str,

@@ -1,7 +1,7 @@
 //! One HTTP exchange with a measured server: bounded in time, in size and in number per address.
 //!
-//! What is absent on purpose: retries (the next measurement is the retry), compression (a small answer could unpack to a
-//! large one), cookies, and redirects to other hosts.
+//! What is absent on purpose: retries (the next measurement is the retry), compression (a small answer could
+//! unpack to a large one), cookies, and redirects to other hosts.
 
 use super::provider::{ProviderError, Stage};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
@@ -196,7 +196,8 @@ impl Transport {
 
     /// Sends the request and reads the whole answer, following redirects on the same host only.
     ///
-    /// `sign` is asked for further headers of each request that is really sent: a signature is valid for one URL.
+    /// `sign` is asked for further headers of each request that is really sent: a signature is valid for one
+    /// URL.
     pub(crate) async fn exchange(
         &self,
         mut call: Call,
@@ -222,7 +223,8 @@ impl Transport {
             }
             followed += 1;
             call.url = next;
-            // 303 asks for a GET of something else. All others repeat the request: what is sent here only reads.
+            // 303 asks for a GET of something else. All others repeat the request: what is sent here only
+            // reads.
             if reply.status == StatusCode::SEE_OTHER {
                 call.method = Method::GET;
                 call.body = None;
@@ -248,7 +250,8 @@ impl Transport {
             .await
             .map_err(|_| late(Stage::Queue))?;
         let asked = Instant::now();
-        // A request whose turn came only at the end says so, and does not blame the server's last milliseconds.
+        // A request whose turn came only at the end says so, and does not blame the server's last
+        // milliseconds.
         let waited = asked.saturating_duration_since(queued) > deadline.at.saturating_duration_since(asked);
         let unanswered = if waited { Stage::Queue } else { Stage::Answer };
 
@@ -345,7 +348,8 @@ fn builder(options: &TransportOptions) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(options.limits.connect)
-        // Measurements are a minute apart or more: a connection kept that long is mostly one that a proxy has dropped.
+        // Measurements are a minute apart or more: a connection kept that long is mostly one that a proxy has
+        // dropped.
         .pool_idle_timeout(Duration::from_secs(20))
         .pool_max_idle_per_host(4);
     if options.proxy_from_env {
@@ -399,7 +403,8 @@ pub(crate) fn origin(url: &reqwest::Url) -> String {
     }
 }
 
-/// True when credentials for `from` may go to `to`: the same origin, or the same host one step up from http to https.
+/// True when credentials for `from` may go to `to`: the same origin, or the same host one step up from http
+/// to https.
 fn same_host(from: &reqwest::Url, to: &reqwest::Url) -> bool {
     let upgrade = from.scheme() == "http" && to.scheme() == "https";
     from.host_str() == to.host_str()

@@ -1,11 +1,12 @@
 //! JSONPath in the dialect of Kubernetes, as `provider.web.jsonPath` uses it. Pure.
 //!
-//! Known: `$`, `@`, `.name`, `['name']` and several of them, `[n]`, `[-n]`, `[from:to:step]`, `[1,2]`, `[*]`, `.*`,
-//! `..name`, `\` before a special character of a name, and filters `[?(@.a == "b")]` with `==`, `!=`, `<`, `<=`, `>`, `>=` or
-//! the bare existence of a field. Source of the rules: "JSONPath Support" in the Kubernetes reference.
+//! Known: `$`, `@`, `.name`, `['name']` and several of them, `[n]`, `[-n]`, `[from:to:step]`, `[1,2]`, `[*]`,
+//! `.*`, `..name`, `\` before a special character of a name, and filters `[?(@.a == "b")]` with `==`, `!=`,
+//! `<`, `<=`, `>`, `>=` or the bare existence of a field. Source of the rules: "JSONPath Support" in the
+//! Kubernetes reference.
 //!
-//! Absent on purpose: `{range}` and text around the braces. They print tables for people; a metric is one value.
-//! One step further than Kubernetes: the braces may be left out, as kubectl allows.
+//! Absent on purpose: `{range}` and text around the braces. They print tables for people; a metric is one
+//! value. One step further than Kubernetes: the braces may be left out, as kubectl allows.
 
 use serde_json::Value;
 
@@ -136,7 +137,8 @@ impl JsonPath {
     }
 }
 
-/// What a missing field or element means. In a filter, and below `..` or several values, it only means: not this one.
+/// What a missing field or element means. In a filter, and below `..` or several values, it only means: not
+/// this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     IsAnError,
@@ -259,7 +261,8 @@ fn slice<'a>(items: &'a [Value], from: Option<i64>, to: Option<i64>, step: i64, 
     }
 }
 
-/// Pre-order: the value, then what is below it. JSON from serde_json is at most 128 deep, so the recursion is bounded.
+/// Pre-order: the value, then what is below it. JSON from serde_json is at most 128 deep, so the recursion is
+/// bounded.
 fn recurse<'a>(value: &'a Value, out: &mut Vec<&'a Value>) {
     if out.len() > MAX_VALUES {
         return;

@@ -1,10 +1,11 @@
 //! Prometheus: instant and range queries.
 //!
-//! The results are read with the types of `prometheus-http-query`, but the request is our own: that crate reads an answer of
-//! any size, drops the warnings, and says of an HTML page only that it is no JSON. Here each of these is told apart.
+//! The results are read with the types of `prometheus-http-query`, but the request is our own: that crate
+//! reads an answer of any size, drops the warnings, and says of an HTML page only that it is no JSON. Here
+//! each of these is told apart.
 //!
-//! The query goes by POST, because its length is not bounded, and by GET to a server that refuses POST (405 or 501): the
-//! order in which Prometheus' own client tries them.
+//! The query goes by POST, because its length is not bounded, and by GET to a server that refuses POST (405
+//! or 501): the order in which Prometheus' own client tries them.
 
 use super::auth::{self, Credential};
 use super::condition::Value;
@@ -356,7 +357,8 @@ fn result(target: String, kind: &str, body: &[u8], warnings: &[String]) -> Resul
     }
     let data = match serde_json::from_slice::<Body>(body) {
         Ok(body) => body.data,
-        // A native histogram stands in `histogram` or `histograms`; `sample` and `samples` are what the crate calls the numbers.
+        // A native histogram stands in `histogram` or `histograms`; `sample` and `samples` are what the crate
+        // calls the numbers.
         Err(error) if error.to_string().contains("missing field `sample") => {
             return Err(ProviderError::ResultType {
                 target,
@@ -412,7 +414,8 @@ fn list(numbers: Vec<f64>, kind: &str) -> (Value, String, Option<Gap>) {
     )
 }
 
-/// A number as Prometheus prints it: the shortest digits that read back the same, never an exponent; `NaN`, `+Inf`, `-Inf`.
+/// A number as Prometheus prints it: the shortest digits that read back the same, never an exponent; `NaN`,
+/// `+Inf`, `-Inf`.
 fn float(number: f64) -> String {
     if number.is_infinite() {
         if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
@@ -421,7 +424,8 @@ fn float(number: f64) -> String {
     }
 }
 
-/// What belongs to the metric rather than to one measurement: the query as it was sent, under `ResolvedPrometheusQuery`.
+/// What belongs to the metric rather than to one measurement: the query as it was sent, under
+/// `ResolvedPrometheusQuery`.
 pub(super) fn metadata(metric: &PrometheusMetric, redactor: &Redactor) -> BTreeMap<String, String> {
     metric
         .query

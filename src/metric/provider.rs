@@ -1,18 +1,20 @@
 //! Measuring: a metric goes in, one sample comes out; then the sample is judged.
 //!
-//! Every call has a time limit, a size cap and a place in a queue per address, so one slow server starves nobody else.
-//! What went wrong is a closed list ([`ProviderError`]). Nothing that leaves this module holds a secret.
+//! Every call has a time limit, a size cap and a place in a queue per address, so one slow server starves
+//! nobody else. What went wrong is a closed list ([`ProviderError`]). Nothing that leaves this module holds a
+//! secret.
 //!
 //! # A deliberate difference: no data never promotes
 //!
-//! The contract's own controller counts a measurement as Successful whenever the conditions say so, also when there was
-//! nothing to judge: `all(result, # > 0.9)` holds for an empty list, `result[0] > 0.05` as a failureCondition does not hold
-//! for NaN, and a metric without conditions is Successful whatever came back. Here an empty Prometheus result, or one in which
-//! every value is NaN, is Successful only when the condition that grants the success deals with that case in its own text:
-//! for an empty result it calls `len`, uses `??` or compares with `[]`; for NaN it calls `isNaN`. (`isNil` and `default` do not
-//! count: an empty list is not nil.) The condition that grants it is the successCondition, or the failureCondition where there
-//! is no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and Error stay as the
-//! contract has them, with the same words in the message.
+//! The contract's own controller counts a measurement as Successful whenever the conditions say so, also when
+//! there was nothing to judge: `all(result, # > 0.9)` holds for an empty list, `result[0] > 0.05` as a
+//! failureCondition does not hold for NaN, and a metric without conditions is Successful whatever came back.
+//! Here an empty Prometheus result, or one in which every value is NaN, is Successful only when the condition
+//! that grants the success deals with that case in its own text: for an empty result it calls `len`, uses
+//! `??` or compares with `[]`; for NaN it calls `isNaN`. (`isNil` and `default` do not count: an empty list
+//! is not nil.) The condition that grants it is the successCondition, or the failureCondition where there is
+//! no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and
+//! Error stay as the contract has them, with the same words in the message.
 
 use super::auth::token::Tokens;
 use super::condition::Value;
@@ -37,7 +39,8 @@ pub use gap::Gap;
 /// The environment variable that names the default Prometheus. Source: wire contract 1.5.
 pub const ADDRESS_ENV: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 
-/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own matter.
+/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own
+/// matter.
 pub fn supported_providers() -> &'static [&'static str] {
     &["prometheus", "web"]
 }
@@ -61,8 +64,8 @@ pub struct MeasurerOptions {
 /// Measures; one for the whole process, shared by all runs.
 ///
 /// # Guarantees
-/// A measurement ends within the metric's own limit (30 s for Prometheus, 10 s for web, unless the metric says otherwise),
-/// waiting for its turn included. It reads no clock of the wall: `now` comes in.
+/// A measurement ends within the metric's own limit (30 s for Prometheus, 10 s for web, unless the metric
+/// says otherwise), waiting for its turn included. It reads no clock of the wall: `now` comes in.
 pub struct Measurer {
     pub(super) transport: Transport,
     pub(super) tokens: Tokens,
@@ -74,7 +77,8 @@ pub struct Measurer {
 pub struct Sample {
     /// The value, or why there is none.
     pub outcome: Result<Value, ProviderError>,
-    /// The value as it is stored in `measurements[].value`: at most 4096 characters, empty when there is none.
+    /// The value as it is stored in `measurements[].value`: at most 4096 characters, empty when there is
+    /// none.
     pub value_text: String,
     /// What the value lacks, where that matters for a verdict.
     pub gap: Option<Gap>,
@@ -120,7 +124,8 @@ impl Measurer {
         })
     }
 
-    /// Measures once. `metric` has its arguments substituted; `secrets` are the values among them that must not be stored.
+    /// Measures once. `metric` has its arguments substituted; `secrets` are the values among them that must
+    /// not be stored.
     ///
     /// Dropping the future cancels the measurement.
     pub async fn measure(

@@ -1,8 +1,9 @@
-//! AWS Signature Version 4 for one HTTP request, as the Amazon Managed Service for Prometheus asks for it. Pure.
+//! AWS Signature Version 4 for one HTTP request, as the Amazon Managed Service for Prometheus asks for it.
+//! Pure.
 //!
-//! Source of the rule: "Signature Version 4 signing process" in the AWS General Reference. The vectors of its published
-//! test suite are in `tests/golden/sigv4/`. Absent on purpose: presigned URLs, chunked bodies, S3's own path rule, and
-//! everything that fetches credentials (they come in as a value).
+//! Source of the rule: "Signature Version 4 signing process" in the AWS General Reference. The vectors of its
+//! published test suite are in `tests/golden/sigv4/`. Absent on purpose: presigned URLs, chunked bodies, S3's
+//! own path rule, and everything that fetches credentials (they come in as a value).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -67,7 +68,8 @@ pub(crate) struct Scope {
     pub(crate) service: String,
 }
 
-/// The headers that make the request a signed one: `x-amz-date`, `x-amz-security-token` when there is one, `authorization`.
+/// The headers that make the request a signed one: `x-amz-date`, `x-amz-security-token` when there is one,
+/// `authorization`.
 pub(crate) fn sign(
     request: &Signable<'_>,
     scope: &Scope,
@@ -113,9 +115,11 @@ pub(crate) fn sign(
     added
 }
 
-/// Task 1 of the signing process: the request in its one canonical spelling, and the names of the signed headers.
+/// Task 1 of the signing process: the request in its one canonical spelling, and the names of the signed
+/// headers.
 ///
-/// Headers are sorted by name; values of one name keep their order and are joined by a comma, their white space folded.
+/// Headers are sorted by name; values of one name keep their order and are joined by a comma, their white
+/// space folded.
 fn canonical_request(request: &Signable<'_>, mut headers: Vec<(String, &str)>) -> (String, String) {
     headers.sort_by(|a, b| a.0.cmp(&b.0));
     let mut merged: Vec<(String, String)> = Vec::new();

@@ -1,4 +1,5 @@
-//! OAuth 2 client credentials: fetching a token, keeping it until it expires, forgetting it when it is refused.
+//! OAuth 2 client credentials: fetching a token, keeping it until it expires, forgetting it when it is
+//! refused.
 
 use super::{base64, no_signature, spec_error};
 use crate::api::analysis::OAuth2Config;
@@ -138,7 +139,8 @@ impl Tokens {
             target: target.0.clone(),
             message,
         };
-        // RFC 6749 2.3.1: every server takes the client's name in a Basic header; some only know it in the body.
+        // RFC 6749 2.3.1: every server takes the client's name in a Basic header; some only know it in the
+        // body.
         let mut reply = transport
             .exchange(token_call(&target, credentials, true)?, deadline, no_signature)
             .await?;
@@ -167,7 +169,8 @@ impl Tokens {
             .map_err(|_| refuse("the access_token cannot be sent as a header".to_owned()))?;
         value.set_sensitive(true);
         let lifetime = answer.expires_in.as_ref().and_then(seconds).unwrap_or(300);
-        // A token that expires on the way is refused: stop using it 10 s before. Worked example: 3600 s are used for 3590 s.
+        // A token that expires on the way is refused: stop using it 10 s before. Worked example: 3600 s are
+        // used for 3590 s.
         let until = Instant::now() + Duration::from_secs(lifetime.min(86_400).saturating_sub(10));
         let token = Token { value, until };
         let mut kept = self.lock();

@@ -236,7 +236,8 @@ impl Reader {
             .map_err(|_| self.error("is not a whole number"))
     }
 
-    /// A text in single or double quotes; `\` takes the next character as it is, `\n` and `\t` have their usual meaning.
+    /// A text in single or double quotes; `\` takes the next character as it is, `\n` and `\t` have their
+    /// usual meaning.
     fn quoted(&mut self) -> Result<String, PathError> {
         let quote = self.peek();
         self.at += 1;

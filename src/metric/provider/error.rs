@@ -1,7 +1,8 @@
 //! What can go wrong when a metric is measured: a closed list, each kind told apart by its sentence.
 //!
-//! The sentence is what a person reads in `kubectl describe` in the middle of the night, so each says what was asked,
-//! of whom, what came back, and where it helps what to do. No sentence carries a secret (see [`Redactor`]).
+//! The sentence is what a person reads in `kubectl describe` in the middle of the night, so each says what
+//! was asked, of whom, what came back, and where it helps what to do. No sentence carries a secret (see
+//! [`Redactor`]).
 
 use super::redact::Redactor;
 

@@ -15,7 +15,8 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Reads both conditions. An empty one is none. Error: the sentence that says which cannot be understood, and where.
+    /// Reads both conditions. An empty one is none. Error: the sentence that says which cannot be understood,
+    /// and where.
     pub(super) fn of(metric: &Metric) -> Result<Self, String> {
         let read =
             |field: &str, source: Option<&String>| match source.filter(|source| !source.trim().is_empty()) {
