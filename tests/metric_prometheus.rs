@@ -87,10 +87,13 @@ impl Prometheus {
                 address: format!("http://127.0.0.1:{port}"),
                 directory,
             },
-            Err(error) => panic!(
-                "this test needs a real Prometheus, and `prometheus` cannot be started ({error}): install it, for example with \
+            Err(error) => {
+                let _ = std::fs::remove_dir_all(&directory);
+                panic!(
+                    "this test needs a real Prometheus, and `prometheus` cannot be started ({error}): install it, for example with \
                  `apt-get install prometheus`, or run `make test`, which does"
-            ),
+                )
+            }
         }
     }
 
