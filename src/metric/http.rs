@@ -1,7 +1,7 @@
 //! One HTTP exchange with a measured server: bounded in time, in size and in number per address.
 //!
-//! What is absent on purpose: retries (the next measurement is the retry), compression (a small answer could unpack to a
-//! large one), cookies, and redirects to other hosts.
+//! What is absent on purpose: retries (the next measurement is the retry), compression (a small answer could
+//! unpack to a large one), cookies, and redirects to other hosts.
 
 use super::provider::{ProviderError, Stage};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION};
@@ -33,7 +33,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_address: 16, body_bytes: 8 * 1024 * 1024, connect: Duration::from_secs(5), redirects: 3 }
+        Self {
+            per_address: 16,
+            body_bytes: 8 * 1024 * 1024,
+            connect: Duration::from_secs(5),
+            redirects: 3,
+        }
     }
 }
 
@@ -50,7 +55,11 @@ pub struct TransportOptions {
 
 impl Default for TransportOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), ca_pem: None, proxy_from_env: true }
+        Self {
+            limits: Limits::default(),
+            ca_pem: None,
+            proxy_from_env: true,
+        }
     }
 }
 
@@ -79,7 +88,10 @@ impl Deadline {
     /// So many seconds from now.
     pub(crate) fn after(seconds: u64) -> Self {
         let seconds = seconds.min(Self::MAX);
-        Self { at: Instant::now() + Duration::from_secs(seconds), seconds }
+        Self {
+            at: Instant::now() + Duration::from_secs(seconds),
+            seconds,
+        }
     }
 
     /// This deadline, or one after so many seconds when that is sooner.
@@ -153,7 +165,8 @@ impl Transport {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| SetupError::CaPem(failure::chain(&error)))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|error| SetupError::CaPem(failure::chain(&error)))?;
             if certificates.is_empty() {
                 return Err(SetupError::CaPem("there is no certificate in it".to_owned()));
             }
@@ -163,8 +176,14 @@ impl Transport {
                 .build()
                 .map_err(|error| SetupError::CaPem(failure::chain(&error)))?;
         }
-        let plain = builder(&options).tls_certs_only([]).build().map_err(SetupError::Client)?;
-        let insecure = builder(&options).tls_danger_accept_invalid_certs(true).build().map_err(SetupError::Client)?;
+        let plain = builder(&options)
+            .tls_certs_only([])
+            .build()
+            .map_err(SetupError::Client)?;
+        let insecure = builder(&options)
+            .tls_danger_accept_invalid_certs(true)
+            .build()
+            .map_err(SetupError::Client)?;
         Ok(Self {
             limits: options.limits.clone(),
             plain,
@@ -177,7 +196,8 @@ impl Transport {
 
     /// Sends the request and reads the whole answer, following redirects on the same host only.
     ///
-    /// `sign` is asked for further headers of each request that is really sent: a signature is valid for one URL.
+    /// `sign` is asked for further headers of each request that is really sent: a signature is valid for one
+    /// URL.
     pub(crate) async fn exchange(
         &self,
         mut call: Call,
@@ -188,8 +208,12 @@ impl Transport {
         loop {
             let extra = sign(&call)?;
             let (reply, location) = self.send(&call, extra, deadline).await?;
-            let Some(location) = location.filter(|_| reply.status.is_redirection()) else { return Ok(reply) };
-            let Ok(next) = call.url.join(&location) else { return Ok(reply) };
+            let Some(location) = location.filter(|_| reply.status.is_redirection()) else {
+                return Ok(reply);
+            };
+            let Ok(next) = call.url.join(&location) else {
+                return Ok(reply);
+            };
             if followed == self.limits.redirects || !same_host(&call.url, &next) {
                 return Err(ProviderError::Redirect {
                     target: call.target.0,
@@ -199,7 +223,8 @@ impl Transport {
             }
             followed += 1;
             call.url = next;
-            // 303 asks for a GET of something else. All others repeat the request: what is sent here only reads.
+            // 303 asks for a GET of something else. All others repeat the request: what is sent here only
+            // reads.
             if reply.status == StatusCode::SEE_OTHER {
                 call.method = Method::GET;
                 call.body = None;
@@ -208,32 +233,56 @@ impl Transport {
         }
     }
 
-    async fn send(&self, call: &Call, extra: HeaderMap, deadline: Deadline) -> Result<(Reply, Option<String>), ProviderError> {
-        let late = |stage| ProviderError::Timeout { target: call.target.0.clone(), seconds: deadline.seconds, stage };
+    async fn send(
+        &self,
+        call: &Call,
+        extra: HeaderMap,
+        deadline: Deadline,
+    ) -> Result<(Reply, Option<String>), ProviderError> {
+        let late = |stage| ProviderError::Timeout {
+            target: call.target.0.clone(),
+            seconds: deadline.seconds,
+            stage,
+        };
         let client = self.client(call)?;
         let queued = Instant::now();
-        let _permit = timeout_at(deadline.at, self.enter(&call.url)).await.map_err(|_| late(Stage::Queue))?;
+        let _permit = timeout_at(deadline.at, self.enter(&call.url))
+            .await
+            .map_err(|_| late(Stage::Queue))?;
         let asked = Instant::now();
-        // A request whose turn came only at the end says so, and does not blame the server's last milliseconds.
+        // A request whose turn came only at the end says so, and does not blame the server's last
+        // milliseconds.
         let waited = asked.saturating_duration_since(queued) > deadline.at.saturating_duration_since(asked);
         let unanswered = if waited { Stage::Queue } else { Stage::Answer };
 
         let mut headers = call.headers.clone();
         headers.extend(extra);
-        let mut request = client.request(call.method.clone(), call.url.clone()).headers(headers);
+        let mut request = client
+            .request(call.method.clone(), call.url.clone())
+            .headers(headers);
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
         let failed = |error: &reqwest::Error| ProviderError::Unreachable {
             target: call.target.0.clone(),
-            cause: failure::cause(error, call.url.host_str().unwrap_or_default(), self.limits.connect),
+            cause: failure::cause(
+                error,
+                call.url.host_str().unwrap_or_default(),
+                self.limits.connect,
+            ),
         };
         let response = timeout_at(deadline.at, request.send())
             .await
             .map_err(|_| late(unanswered))?
             .map_err(|error| failed(&error))?;
         let status = response.status();
-        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let text = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
         let (content_type, location) = (text(CONTENT_TYPE).unwrap_or_default(), text(LOCATION));
         let (body, whole) = timeout_at(deadline.at, read(response, self.limits.body_bytes))
             .await
@@ -241,9 +290,19 @@ impl Transport {
             .map_err(|error| failed(&error))?;
         // Of an error page the beginning is enough; half a result is none.
         if !whole && status.is_success() {
-            return Err(ProviderError::TooLarge { target: call.target.0.clone(), limit: self.limits.body_bytes });
+            return Err(ProviderError::TooLarge {
+                target: call.target.0.clone(),
+                limit: self.limits.body_bytes,
+            });
         }
-        Ok((Reply { status, content_type, body }, location))
+        Ok((
+            Reply {
+                status,
+                content_type,
+                body,
+            },
+            location,
+        ))
     }
 
     fn client(&self, call: &Call) -> Result<&Client, ProviderError> {
@@ -253,10 +312,13 @@ impl Transport {
         if call.insecure {
             return Ok(&self.insecure);
         }
-        self.verified.get_or_init(|| verified(&self.options)).as_ref().map_err(|message| ProviderError::Tls {
-            target: call.target.0.clone(),
-            message: message.clone(),
-        })
+        self.verified
+            .get_or_init(|| verified(&self.options))
+            .as_ref()
+            .map_err(|message| ProviderError::Tls {
+                target: call.target.0.clone(),
+                message: message.clone(),
+            })
     }
 
     /// Waits for a place among the requests to this address.
@@ -286,10 +348,15 @@ fn builder(options: &TransportOptions) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .connect_timeout(options.limits.connect)
-        // Measurements are a minute apart or more: a connection kept that long is mostly one that a proxy has dropped.
+        // Measurements are a minute apart or more: a connection kept that long is mostly one that a proxy has
+        // dropped.
         .pool_idle_timeout(Duration::from_secs(20))
         .pool_max_idle_per_host(4);
-    if options.proxy_from_env { builder } else { builder.no_proxy() }
+    if options.proxy_from_env {
+        builder
+    } else {
+        builder.no_proxy()
+    }
 }
 
 fn verified(options: &TransportOptions) -> Result<Client, String> {
@@ -336,9 +403,11 @@ pub(crate) fn origin(url: &reqwest::Url) -> String {
     }
 }
 
-/// True when credentials for `from` may go to `to`: the same origin, or the same host one step up from http to https.
+/// True when credentials for `from` may go to `to`: the same origin, or the same host one step up from http
+/// to https.
 fn same_host(from: &reqwest::Url, to: &reqwest::Url) -> bool {
     let upgrade = from.scheme() == "http" && to.scheme() == "https";
     from.host_str() == to.host_str()
-        && (upgrade || (from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default()))
+        && (upgrade
+            || (from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default()))
 }

@@ -1,11 +1,12 @@
 //! JSONPath in the dialect of Kubernetes, as `provider.web.jsonPath` uses it. Pure.
 //!
-//! Known: `$`, `@`, `.name`, `['name']` and several of them, `[n]`, `[-n]`, `[from:to:step]`, `[1,2]`, `[*]`, `.*`,
-//! `..name`, `\` before a special character of a name, and filters `[?(@.a == "b")]` with `==`, `!=`, `<`, `<=`, `>`, `>=` or
-//! the bare existence of a field. Source of the rules: "JSONPath Support" in the Kubernetes reference.
+//! Known: `$`, `@`, `.name`, `['name']` and several of them, `[n]`, `[-n]`, `[from:to:step]`, `[1,2]`, `[*]`,
+//! `.*`, `..name`, `\` before a special character of a name, and filters `[?(@.a == "b")]` with `==`, `!=`,
+//! `<`, `<=`, `>`, `>=` or the bare existence of a field. Source of the rules: "JSONPath Support" in the
+//! Kubernetes reference.
 //!
-//! Absent on purpose: `{range}` and text around the braces. They print tables for people; a metric is one value.
-//! One step further than Kubernetes: the braces may be left out, as kubectl allows.
+//! Absent on purpose: `{range}` and text around the braces. They print tables for people; a metric is one
+//! value. One step further than Kubernetes: the braces may be left out, as kubectl allows.
 
 use serde_json::Value;
 
@@ -124,7 +125,10 @@ impl JsonPath {
 
     /// The first value that the path finds; a metric is one value, so the others do not count.
     pub fn first<'a>(&self, document: &'a Value) -> Result<&'a Value, PathError> {
-        walk(&self.steps, document, document, Missing::IsAnError)?.into_iter().next().ok_or(PathError::Nothing)
+        walk(&self.steps, document, document, Missing::IsAnError)?
+            .into_iter()
+            .next()
+            .ok_or(PathError::Nothing)
     }
 
     /// All values that the path finds, in order.
@@ -133,14 +137,20 @@ impl JsonPath {
     }
 }
 
-/// What a missing field or element means. In a filter, and below `..` or several values, it only means: not this one.
+/// What a missing field or element means. In a filter, and below `..` or several values, it only means: not
+/// this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     IsAnError,
     IsNothing,
 }
 
-fn walk<'a>(steps: &[Step], document: &'a Value, start: &'a Value, missing: Missing) -> Result<Vec<&'a Value>, PathError> {
+fn walk<'a>(
+    steps: &[Step],
+    document: &'a Value,
+    start: &'a Value,
+    missing: Missing,
+) -> Result<Vec<&'a Value>, PathError> {
     let mut values = vec![start];
     let mut missing = missing;
     for step in steps {
@@ -153,7 +163,9 @@ fn walk<'a>(steps: &[Step], document: &'a Value, start: &'a Value, missing: Miss
                 Err(error) => return Err(error),
             }
             if next.len() > MAX_VALUES {
-                return Err(PathError::Unsupported("a path that finds more than 100000 values"));
+                return Err(PathError::Unsupported(
+                    "a path that finds more than 100000 values",
+                ));
             }
         }
         if *step == Step::Recurse {
@@ -164,7 +176,12 @@ fn walk<'a>(steps: &[Step], document: &'a Value, start: &'a Value, missing: Miss
     Ok(values)
 }
 
-fn apply<'a>(step: &Step, document: &'a Value, value: &'a Value, out: &mut Vec<&'a Value>) -> Result<(), PathError> {
+fn apply<'a>(
+    step: &Step,
+    document: &'a Value,
+    value: &'a Value,
+    out: &mut Vec<&'a Value>,
+) -> Result<(), PathError> {
     match step {
         Step::Root => out.push(document),
         Step::Field(name) => out.push(field(value, name)?),
@@ -199,16 +216,31 @@ fn apply<'a>(step: &Step, document: &'a Value, value: &'a Value, out: &mut Vec<&
 }
 
 fn field<'a>(value: &'a Value, name: &str) -> Result<&'a Value, PathError> {
-    value.as_object().and_then(|fields| fields.get(name)).ok_or_else(|| PathError::NotFound(name.to_owned()))
+    value
+        .as_object()
+        .and_then(|fields| fields.get(name))
+        .ok_or_else(|| PathError::NotFound(name.to_owned()))
 }
 
 fn list<'a>(value: &'a Value, step: &'static str) -> Result<&'a [Value], PathError> {
-    value.as_array().map(Vec::as_slice).ok_or(PathError::Kind { step, kind: kind(value) })
+    value.as_array().map(Vec::as_slice).ok_or(PathError::Kind {
+        step,
+        kind: kind(value),
+    })
 }
 
 fn element(items: &[Value], index: i64) -> Result<&Value, PathError> {
-    let place = if index < 0 { from_end(items.len(), index) } else { usize::try_from(index).ok() };
-    place.and_then(|place| items.get(place)).ok_or(PathError::OutOfBounds { index, length: items.len() })
+    let place = if index < 0 {
+        from_end(items.len(), index)
+    } else {
+        usize::try_from(index).ok()
+    };
+    place
+        .and_then(|place| items.get(place))
+        .ok_or(PathError::OutOfBounds {
+            index,
+            length: items.len(),
+        })
 }
 
 /// `from_end(3, -1)` is 2; `from_end(3, -4)` is nothing.
@@ -229,7 +261,8 @@ fn slice<'a>(items: &'a [Value], from: Option<i64>, to: Option<i64>, step: i64, 
     }
 }
 
-/// Pre-order: the value, then what is below it. JSON from serde_json is at most 128 deep, so the recursion is bounded.
+/// Pre-order: the value, then what is below it. JSON from serde_json is at most 128 deep, so the recursion is
+/// bounded.
 fn recurse<'a>(value: &'a Value, out: &mut Vec<&'a Value>) {
     if out.len() > MAX_VALUES {
         return;
@@ -237,11 +270,15 @@ fn recurse<'a>(value: &'a Value, out: &mut Vec<&'a Value>) {
     match value {
         Value::Array(items) => {
             out.push(value);
-            items.iter().for_each(|item| recurse(item, out));
+            for item in items {
+                recurse(item, out);
+            }
         }
         Value::Object(fields) => {
             out.push(value);
-            fields.values().for_each(|item| recurse(item, out));
+            for item in fields.values() {
+                recurse(item, out);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -251,8 +288,13 @@ fn holds(filter: &Filter, document: &Value, item: &Value) -> Result<bool, PathEr
     match filter {
         Filter::Exists(operand) => Ok(operand_value(operand, document, item)?.is_some()),
         Filter::Compare(left, comparison, right) => {
-            let (left, right) = (operand_value(left, document, item)?, operand_value(right, document, item)?);
-            let (Some(left), Some(right)) = (left, right) else { return Ok(false) };
+            let (left, right) = (
+                operand_value(left, document, item)?,
+                operand_value(right, document, item)?,
+            );
+            let (Some(left), Some(right)) = (left, right) else {
+                return Ok(false);
+            };
             Ok(compare(&left, *comparison, &right))
         }
     }
@@ -261,16 +303,19 @@ fn holds(filter: &Filter, document: &Value, item: &Value) -> Result<bool, PathEr
 fn operand_value(operand: &Operand, document: &Value, item: &Value) -> Result<Option<Value>, PathError> {
     match operand {
         Operand::Literal(value) => Ok(Some(value.clone())),
-        Operand::Path(steps) => Ok(walk(steps, document, item, Missing::IsNothing)?.first().map(|value| (*value).clone())),
+        Operand::Path(steps) => Ok(walk(steps, document, item, Missing::IsNothing)?
+            .first()
+            .map(|value| (*value).clone())),
     }
 }
 
 /// Numbers compare as numbers, texts as texts; values of different kinds are unequal and have no order.
 fn compare(left: &Value, comparison: Comparison, right: &Value) -> bool {
     let order = match (left, right) {
-        (Value::Number(left), Value::Number(right)) => {
-            left.as_f64().zip(right.as_f64()).and_then(|(left, right)| left.partial_cmp(&right))
-        }
+        (Value::Number(left), Value::Number(right)) => left
+            .as_f64()
+            .zip(right.as_f64())
+            .and_then(|(left, right)| left.partial_cmp(&right)),
         (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
         _ => None,
     };

@@ -1,21 +1,22 @@
 //! Prometheus: instant and range queries.
 //!
-//! The results are read with the types of `prometheus-http-query`, but the request is our own: that crate reads an answer of
-//! any size, drops the warnings, and says of an HTML page only that it is no JSON. Here each of these is told apart.
+//! The results are read with the types of `prometheus-http-query`, but the request is our own: that crate
+//! reads an answer of any size, drops the warnings, and says of an HTML page only that it is no JSON. Here
+//! each of these is told apart.
 //!
-//! The query goes by POST, because its length is not bounded, and by GET to a server that refuses POST (405 or 501): the
-//! order in which Prometheus' own client tries them.
+//! The query goes by POST, because its length is not bounded, and by GET to a server that refuses POST (405
+//! or 501): the order in which Prometheus' own client tries them.
 
 use super::auth::{self, Credential};
 use super::condition::Value;
 use super::http::{Call, Deadline, Reply, Target};
 use super::provider::redact::{Redactor, one_line};
 use super::provider::{Defaults, Gap, Measurer, ProviderError, Reading};
-use super::sigv4::percent_encode;
+use super::sigv4::{percent_decode, percent_encode};
 use crate::api::analysis::{PrometheusMetric, PrometheusRangeQuery};
 use crate::engine::duration::parse_duration;
-use jiff::Timestamp;
-use prometheus_http_query::response::Data;
+use jiff::{SignedDuration, Timestamp};
+use prometheus_http_query::response::{Data, Sample};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -44,26 +45,25 @@ pub(super) async fn measure(
     let request = Request::new(measurer, metric, defaults, redactor, now)?;
     let deadline = Deadline::after(request.timeout);
     let mut headers = request.headers.clone();
-    match &request.credential {
-        Credential::None | Credential::SigV4 { .. } => {}
-        Credential::Basic(value) => {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-        Credential::OAuth2(client) => {
-            headers.insert(AUTHORIZATION, measurer.tokens.get(&measurer.transport, client, deadline, redactor).await?);
-        }
+    let credential = &request.credential;
+    if let Some(value) = credential
+        .header(&measurer.tokens, &measurer.transport, deadline, redactor)
+        .await?
+    {
+        headers.insert(AUTHORIZATION, value);
     }
-    let sign = |call: &Call| match &request.credential {
-        Credential::SigV4 { region, keys } => auth::signature(call, region, AWS_SERVICE, keys, now),
-        Credential::None | Credential::Basic(_) | Credential::OAuth2(_) => auth::no_signature(call),
-    };
-    let mut reply = measurer.transport.exchange(request.call(Method::POST, headers.clone()), deadline, sign).await?;
+    let sign = |call: &Call| credential.sign(call, |_| Ok(AWS_SERVICE), now);
+    let mut reply = measurer
+        .transport
+        .exchange(request.call(Method::POST, headers.clone()), deadline, sign)
+        .await?;
     if matches!(reply.status.as_u16(), 405 | 501) {
-        reply = measurer.transport.exchange(request.call(Method::GET, headers), deadline, sign).await?;
+        reply = measurer
+            .transport
+            .exchange(request.call(Method::GET, headers), deadline, sign)
+            .await?;
     }
-    if let (401 | 403, Credential::OAuth2(client)) = (reply.status.as_u16(), &request.credential) {
-        measurer.tokens.forget(client);
-    }
+    credential.learn(&measurer.tokens, reply.status);
     read(&request.target, &reply, redactor)
 }
 
@@ -91,10 +91,16 @@ impl Request {
         let timeout = seconds(metric.timeout, TIMEOUT, "provider.prometheus.timeout")?;
         let query = metric.query.as_deref().unwrap_or_default();
         if query.trim().is_empty() {
-            return Err(ProviderError::Spec { field: format!("{FIELD}.query"), message: "must be set".to_owned() });
+            return Err(ProviderError::Spec {
+                field: format!("{FIELD}.query"),
+                message: "must be set".to_owned(),
+            });
         }
         // Prometheus stops an evaluation that nobody waits for any more.
-        let mut parameters = format!("query={}&timeout={timeout}s", percent_encode(query.as_bytes(), false));
+        let mut parameters = format!(
+            "query={}&timeout={timeout}s",
+            percent_encode(query.as_bytes(), false)
+        );
         let mut endpoint = "query";
         if let Some(range) = &metric.range_query {
             endpoint = "query_range";
@@ -103,28 +109,59 @@ impl Request {
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/v1/{endpoint}"));
         let mut headers = auth::headers(&metric.headers, FIELD, redactor)?;
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        let credential =
-            Credential::from_spec(metric.authentication.as_ref(), FIELD, measurer.aws.as_ref(), redactor)?;
-        Ok(Self { target, url, parameters, headers, credential, timeout, insecure: metric.insecure })
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        let credential = Credential::from_spec(
+            metric.authentication.as_ref(),
+            FIELD,
+            measurer.aws.as_ref(),
+            redactor,
+        )?;
+        Ok(Self {
+            target,
+            url,
+            parameters,
+            headers,
+            credential,
+            timeout,
+            insecure: metric.insecure,
+        })
     }
 
     fn call(&self, method: Method, mut headers: HeaderMap) -> Call {
         let mut url = self.url.clone();
         let body = if method == Method::POST {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            );
             Some(self.parameters.clone().into_bytes())
         } else {
-            let query = url.query().map_or_else(|| self.parameters.clone(), |given| format!("{given}&{}", self.parameters));
+            let query = url.query().map_or_else(
+                || self.parameters.clone(),
+                |given| format!("{given}&{}", self.parameters),
+            );
             url.set_query(Some(&query));
             None
         };
-        Call { target: self.target.clone(), method, url, headers, body, insecure: self.insecure }
+        Call {
+            target: self.target.clone(),
+            method,
+            url,
+            headers,
+            body,
+            insecure: self.insecure,
+        }
     }
 }
 
 /// The metric's own address, or the controller's default; an absolute http or https URL.
-fn address(metric: &PrometheusMetric, defaults: &Defaults, redactor: &mut Redactor) -> Result<Url, ProviderError> {
+fn address(
+    metric: &PrometheusMetric,
+    defaults: &Defaults,
+    redactor: &mut Redactor,
+) -> Result<Url, ProviderError> {
     let filled = |text: &&str| !text.trim().is_empty();
     let own = metric.address.as_deref().filter(filled);
     let (field, text) = match (own, defaults.prometheus_address.as_deref().filter(filled)) {
@@ -136,11 +173,21 @@ fn address(metric: &PrometheusMetric, defaults: &Defaults, redactor: &mut Redact
 }
 
 /// An absolute http or https URL. A password in it becomes a secret, and no error repeats it.
-pub(super) fn http_url(field: &'static str, text: &str, redactor: &mut Redactor) -> Result<Url, ProviderError> {
+pub(super) fn http_url(
+    field: &'static str,
+    text: &str,
+    redactor: &mut Redactor,
+) -> Result<Url, ProviderError> {
     let refuse = |reason: String| {
         // What cannot be read may still hold a password before an `@`.
-        let address = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("*****@{host}"));
-        ProviderError::AddressInvalid { field, address, reason }
+        let address = text
+            .rsplit_once('@')
+            .map_or_else(|| text.to_owned(), |(_, host)| format!("*****@{host}"));
+        ProviderError::AddressInvalid {
+            field,
+            address,
+            reason,
+        }
     };
     let scheme = "it must begin with http:// or https://";
     let url = Url::parse(text.trim()).map_err(|error| match error.to_string() {
@@ -151,7 +198,12 @@ pub(super) fn http_url(field: &'static str, text: &str, redactor: &mut Redactor)
         return Err(refuse(scheme.to_owned()));
     }
     if let Some(password) = url.password() {
+        // The HTTP client sends them decoded, as a Basic header.
+        let plain = String::from_utf8_lossy(&percent_decode(password)).into_owned();
+        let user = String::from_utf8_lossy(&percent_decode(url.username())).into_owned();
         redactor.add(password);
+        redactor.add(&auth::base64(format!("{user}:{plain}").as_bytes()));
+        redactor.add(&plain);
     }
     Ok(url)
 }
@@ -173,23 +225,39 @@ fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<Stri
         value
             .clone()
             .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| ProviderError::Spec { field: field(name), message: "must be set".to_owned() })
+            .ok_or_else(|| ProviderError::Spec {
+                field: field(name),
+                message: "must be set".to_owned(),
+            })
     };
     let moment = |value: &Option<String>, name: &str| {
-        super::condition::eval_time(&required(value, name)?, now)
-            .map_err(|error| ProviderError::Spec { field: field(name), message: error.to_string() })
+        super::condition::eval_time(&required(value, name)?, now).map_err(|error| ProviderError::Spec {
+            field: field(name),
+            message: error.to_string(),
+        })
     };
     let (start, end) = (moment(&range.start, "start")?, moment(&range.end, "end")?);
     if end < start {
-        return Err(ProviderError::Spec { field: field("end"), message: format!("{end} is before the start {start}") });
+        return Err(ProviderError::Spec {
+            field: field("end"),
+            message: format!("{end} is before the start {start}"),
+        });
     }
     let step = required(&range.step, "step")?;
-    let span = parse_duration(&step).ok().filter(|span| span.is_positive()).ok_or_else(|| ProviderError::Spec {
-        field: field("step"),
-        message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
-    })?;
+    let span = parse_duration(&step)
+        .ok()
+        .filter(SignedDuration::is_positive)
+        .ok_or_else(|| ProviderError::Spec {
+            field: field("step"),
+            message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
+        })?;
     let unix = |time: Timestamp| format!("{}.{:03}", time.as_second(), time.subsec_millisecond());
-    Ok(format!("&start={}&end={}&step={}", unix(start), unix(end), span.as_secs_f64()))
+    Ok(format!(
+        "&start={}&end={}&step={}",
+        unix(start),
+        unix(end),
+        span.as_secs_f64()
+    ))
 }
 
 /// What a query may return. Source: Prometheus HTTP API, "Expression query result formats".
@@ -231,7 +299,11 @@ fn read(target: &Target, reply: &Reply, redactor: &Redactor) -> Result<Reading, 
         Some(head) if head.status == "error" => Err(ProviderError::Prometheus {
             target,
             status: reply.status.as_u16(),
-            error_type: if head.error_type.is_empty() { "error".to_owned() } else { head.error_type },
+            error_type: if head.error_type.is_empty() {
+                "error".to_owned()
+            } else {
+                head.error_type
+            },
             message: one_line(&redactor.scrub(&head.error), 600),
         }),
         _ if !reply.status.is_success() => Err(ProviderError::Status {
@@ -239,11 +311,21 @@ fn read(target: &Target, reply: &Reply, redactor: &Redactor) -> Result<Reading, 
             status: reply.status_text(),
             body: one_line(&redactor.scrub(&String::from_utf8_lossy(&reply.body)), 200),
         }),
-        Some(Head { status, data: Some(kind), warnings, .. }) if status == "success" && RESULT_TYPES.contains(&kind.result_type.as_str()) =>
-        {
-            result(target, &kind.result_type, &reply.body, warnings.unwrap_or_default())
-        }
-        Some(_) | None => Err(ProviderError::NotPrometheus { target, found: strange(reply, redactor) }),
+        Some(Head {
+            status,
+            data: Some(kind),
+            warnings,
+            ..
+        }) if status == "success" && RESULT_TYPES.contains(&kind.result_type.as_str()) => result(
+            target,
+            &kind.result_type,
+            &reply.body,
+            &warnings.unwrap_or_default(),
+        ),
+        Some(_) | None => Err(ProviderError::NotPrometheus {
+            target,
+            found: strange(reply, redactor),
+        }),
     }
 }
 
@@ -255,7 +337,10 @@ fn strange(reply: &Reply, redactor: &Redactor) -> String {
         return "the answer is empty".to_owned();
     }
     if reply.content_type.contains("html") || begin.starts_with('<') {
-        return format!("it is a web page or XML ({})", one_line(&redactor.scrub(begin), 80));
+        return format!(
+            "it is a web page or XML ({})",
+            one_line(&redactor.scrub(begin), 80)
+        );
     }
     if serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_ok() {
         return format!("it is other JSON ({})", one_line(&redactor.scrub(begin), 80));
@@ -263,13 +348,17 @@ fn strange(reply: &Reply, redactor: &Redactor) -> String {
     format!("it is not JSON ({})", one_line(&redactor.scrub(begin), 80))
 }
 
-fn result(target: String, kind: &str, body: &[u8], warnings: Vec<String>) -> Result<Reading, ProviderError> {
+fn result(target: String, kind: &str, body: &[u8], warnings: &[String]) -> Result<Reading, ProviderError> {
     if kind == "string" {
-        return Err(ProviderError::ResultType { target, found: "a string".to_owned() });
+        return Err(ProviderError::ResultType {
+            target,
+            found: "a string".to_owned(),
+        });
     }
     let data = match serde_json::from_slice::<Body>(body) {
         Ok(body) => body.data,
-        // A native histogram stands in `histogram` or `histograms`; `sample` and `samples` are what the crate calls the numbers.
+        // A native histogram stands in `histogram` or `histograms`; `sample` and `samples` are what the crate
+        // calls the numbers.
         Err(error) if error.to_string().contains("missing field `sample") => {
             return Err(ProviderError::ResultType {
                 target,
@@ -277,7 +366,10 @@ fn result(target: String, kind: &str, body: &[u8], warnings: Vec<String>) -> Res
             });
         }
         Err(error) => {
-            return Err(ProviderError::NotPrometheus { target, found: format!("the {kind} cannot be read: {error}") });
+            return Err(ProviderError::NotPrometheus {
+                target,
+                found: format!("the {kind} cannot be read: {error}"),
+            });
         }
     };
     let (value, text, gap) = match &data {
@@ -286,9 +378,13 @@ fn result(target: String, kind: &str, body: &[u8], warnings: Vec<String>) -> Res
             (Value::Float(number), float(number), Gap::of(&[number], kind))
         }
         Data::Vector(series) => list(series.iter().map(|one| one.sample().value()).collect(), kind),
-        Data::Matrix(series) => {
-            list(series.iter().flat_map(|one| one.samples().iter().map(|sample| sample.value())).collect(), kind)
-        }
+        Data::Matrix(series) => list(
+            series
+                .iter()
+                .flat_map(|one| one.samples().iter().map(Sample::value))
+                .collect(),
+            kind,
+        ),
     };
     let metadata = if warnings.is_empty() {
         BTreeMap::new()
@@ -296,7 +392,12 @@ fn result(target: String, kind: &str, body: &[u8], warnings: Vec<String>) -> Res
         let quoted: Vec<String> = warnings.iter().map(|warning| format!("\"{warning}\"")).collect();
         BTreeMap::from([("warnings".to_owned(), quoted.join(", "))])
     };
-    Ok(Reading { value, text, gap, metadata })
+    Ok(Reading {
+        value,
+        text,
+        gap,
+        metadata,
+    })
 }
 
 fn list(numbers: Vec<f64>, kind: &str) -> (Value, String, Option<Gap>) {
@@ -306,15 +407,25 @@ fn list(numbers: Vec<f64>, kind: &str) -> (Value, String, Option<Gap>) {
     }
     text.push(']');
     let gap = Gap::of(&numbers, kind);
-    (Value::List(numbers.into_iter().map(Value::Float).collect()), text, gap)
+    (
+        Value::List(numbers.into_iter().map(Value::Float).collect()),
+        text,
+        gap,
+    )
 }
 
-/// A number as Prometheus prints it: the shortest digits that read back the same, never an exponent; `NaN`, `+Inf`, `-Inf`.
+/// A number as Prometheus prints it: the shortest digits that read back the same, never an exponent; `NaN`,
+/// `+Inf`, `-Inf`.
 fn float(number: f64) -> String {
-    if number.is_infinite() { if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned() } else { number.to_string() }
+    if number.is_infinite() {
+        if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else {
+        number.to_string()
+    }
 }
 
-/// What belongs to the metric rather than to one measurement: the query as it was sent, under `ResolvedPrometheusQuery`.
+/// What belongs to the metric rather than to one measurement: the query as it was sent, under
+/// `ResolvedPrometheusQuery`.
 pub(super) fn metadata(metric: &PrometheusMetric, redactor: &Redactor) -> BTreeMap<String, String> {
     metric
         .query

@@ -1,20 +1,22 @@
 //! Measuring: a metric goes in, one sample comes out; then the sample is judged.
 //!
-//! Every call has a time limit, a size cap and a place in a queue per address, so one slow server starves nobody else.
-//! What went wrong is a closed list ([`ProviderError`]). Nothing that leaves this module holds a secret.
+//! Every call has a time limit, a size cap and a place in a queue per address, so one slow server starves
+//! nobody else. What went wrong is a closed list ([`ProviderError`]). Nothing that leaves this module holds a
+//! secret.
 //!
 //! # A deliberate difference: no data never promotes
 //!
-//! The contract's own controller counts a measurement as Successful whenever the conditions say so, also when there was
-//! nothing to judge: `all(result, # > 0.9)` holds for an empty list, `result[0] > 0.05` as a failureCondition does not hold
-//! for NaN, and a metric without conditions is Successful whatever came back. Here an empty Prometheus result, or one in which
-//! every value is NaN, is Successful only when the condition that grants the success deals with that case in its own text:
-//! for an empty result it calls `len`, uses `??` or compares with `[]`; for NaN it calls `isNaN`. (`isNil` and `default` do not
-//! count: an empty list is not nil.) The condition that grants it is the successCondition, or the failureCondition where there
-//! is no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and Error stay as the
-//! contract has them, with the same words in the message.
+//! The contract's own controller counts a measurement as Successful whenever the conditions say so, also when
+//! there was nothing to judge: `all(result, # > 0.9)` holds for an empty list, `result[0] > 0.05` as a
+//! failureCondition does not hold for NaN, and a metric without conditions is Successful whatever came back.
+//! Here an empty Prometheus result, or one in which every value is NaN, is Successful only when the condition
+//! that grants the success deals with that case in its own text: for an empty result it calls `len`, uses
+//! `??` or compares with `[]`; for NaN it calls `isNaN`. (`isNil` and `default` do not count: an empty list
+//! is not nil.) The condition that grants it is the successCondition, or the failureCondition where there is
+//! no other. Otherwise the measurement is Inconclusive and its message says what was missing. Failed and
+//! Error stay as the contract has them, with the same words in the message.
 
-use super::auth::Tokens;
+use super::auth::token::Tokens;
 use super::condition::Value;
 use super::http::{SetupError, Transport, TransportOptions};
 use super::sigv4::AwsCredentials;
@@ -27,9 +29,9 @@ use std::collections::BTreeMap;
 mod error;
 mod gap;
 pub(crate) mod redact;
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use error::{ProviderError, Stage, Unreached};
 pub use gap::Gap;
@@ -37,7 +39,8 @@ pub use gap::Gap;
 /// The environment variable that names the default Prometheus. Source: wire contract 1.5.
 pub const ADDRESS_ENV: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 
-/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own matter.
+/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own
+/// matter.
 pub fn supported_providers() -> &'static [&'static str] {
     &["prometheus", "web"]
 }
@@ -61,8 +64,8 @@ pub struct MeasurerOptions {
 /// Measures; one for the whole process, shared by all runs.
 ///
 /// # Guarantees
-/// A measurement ends within the metric's own limit (30 s for Prometheus, 10 s for web, unless the metric says otherwise),
-/// waiting for its turn included. It reads no clock of the wall: `now` comes in.
+/// A measurement ends within the metric's own limit (30 s for Prometheus, 10 s for web, unless the metric
+/// says otherwise), waiting for its turn included. It reads no clock of the wall: `now` comes in.
 pub struct Measurer {
     pub(super) transport: Transport,
     pub(super) tokens: Tokens,
@@ -74,7 +77,8 @@ pub struct Measurer {
 pub struct Sample {
     /// The value, or why there is none.
     pub outcome: Result<Value, ProviderError>,
-    /// The value as it is stored in `measurements[].value`: at most 4096 characters, empty when there is none.
+    /// The value as it is stored in `measurements[].value`: at most 4096 characters, empty when there is
+    /// none.
     pub value_text: String,
     /// What the value lacks, where that matters for a verdict.
     pub gap: Option<Gap>,
@@ -113,13 +117,24 @@ pub(crate) struct Reading {
 impl Measurer {
     /// A measurer with its HTTP clients. Errors: CA certificates that cannot be read.
     pub fn new(options: MeasurerOptions) -> Result<Self, SetupError> {
-        Ok(Self { transport: Transport::new(options.transport)?, tokens: Tokens::default(), aws: options.aws })
+        Ok(Self {
+            transport: Transport::new(options.transport)?,
+            tokens: Tokens::default(),
+            aws: options.aws,
+        })
     }
 
-    /// Measures once. `metric` has its arguments substituted; `secrets` are the values among them that must not be stored.
+    /// Measures once. `metric` has its arguments substituted; `secrets` are the values among them that must
+    /// not be stored.
     ///
     /// Dropping the future cancels the measurement.
-    pub async fn measure(&self, metric: &Metric, defaults: &Defaults, secrets: &[String], now: Timestamp) -> Sample {
+    pub async fn measure(
+        &self,
+        metric: &Metric,
+        defaults: &Defaults,
+        secrets: &[String],
+        now: Timestamp,
+    ) -> Sample {
         let mut redactor = Redactor::default();
         for secret in secrets {
             redactor.add(secret);
@@ -148,23 +163,43 @@ impl Measurer {
         verdict::judge(&conditions, sample, &redactor, now)
     }
 
-    async fn sample(&self, metric: &Metric, defaults: &Defaults, redactor: &mut Redactor, now: Timestamp) -> Sample {
+    async fn sample(
+        &self,
+        metric: &Metric,
+        defaults: &Defaults,
+        redactor: &mut Redactor,
+        now: Timestamp,
+    ) -> Sample {
         if let Some(aws) = &self.aws {
             redactor.add(&aws.secret_access_key);
         }
         let reading = match chosen(&metric.provider) {
-            Ok(Chosen::Prometheus(prometheus)) => prometheus::measure(self, prometheus, defaults, redactor, now).await,
+            Ok(Chosen::Prometheus(prometheus)) => {
+                prometheus::measure(self, prometheus, defaults, redactor, now).await
+            }
             Ok(Chosen::Web(web)) => web::measure(self, web, redactor, now).await,
             Err(error) => Err(error),
         };
-        let metric_metadata =
-            metric.provider.prometheus.as_ref().map(|metric| prometheus::metadata(metric, redactor)).unwrap_or_default();
+        let metric_metadata = metric
+            .provider
+            .prometheus
+            .as_ref()
+            .map(|metric| prometheus::metadata(metric, redactor))
+            .unwrap_or_default();
         match reading {
-            Ok(Reading { value, text, gap, metadata }) => Sample {
+            Ok(Reading {
+                value,
+                text,
+                gap,
+                metadata,
+            }) => Sample {
                 outcome: Ok(value),
                 value_text: redactor.value(&text),
                 gap,
-                metadata: metadata.into_iter().map(|(name, text)| (name, redactor.line(&text))).collect(),
+                metadata: metadata
+                    .into_iter()
+                    .map(|(name, text)| (name, redactor.line(&text)))
+                    .collect(),
                 metric_metadata,
             },
             Err(error) => Sample {
@@ -215,10 +250,16 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
     match (prometheus, web, other) {
         (Some(prometheus), None, None) => Ok(Chosen::Prometheus(prometheus)),
         (None, Some(web), None) => Ok(Chosen::Web(web)),
-        (None, None, Some(other)) => Err(ProviderError::Unsupported { provider: other.to_owned() }),
-        (None, None, None) => {
-            Err(ProviderError::Spec { field: "provider".to_owned(), message: "names no provider".to_owned() })
-        }
-        _ => Err(ProviderError::Spec { field: "provider".to_owned(), message: "names more than one provider".to_owned() }),
+        (None, None, Some(other)) => Err(ProviderError::Unsupported {
+            provider: other.to_owned(),
+        }),
+        (None, None, None) => Err(ProviderError::Spec {
+            field: "provider".to_owned(),
+            message: "names no provider".to_owned(),
+        }),
+        _ => Err(ProviderError::Spec {
+            field: "provider".to_owned(),
+            message: "names more than one provider".to_owned(),
+        }),
     }
 }

@@ -1,8 +1,9 @@
-//! AWS Signature Version 4 for one HTTP request, as the Amazon Managed Service for Prometheus asks for it. Pure.
+//! AWS Signature Version 4 for one HTTP request, as the Amazon Managed Service for Prometheus asks for it.
+//! Pure.
 //!
-//! Source of the rule: "Signature Version 4 signing process" in the AWS General Reference. The vectors of its published
-//! test suite are in `tests/golden/sigv4/`. Absent on purpose: presigned URLs, chunked bodies, S3's own path rule, and
-//! everything that fetches credentials (they come in as a value).
+//! Source of the rule: "Signature Version 4 signing process" in the AWS General Reference. The vectors of its
+//! published test suite are in `tests/golden/sigv4/`. Absent on purpose: presigned URLs, chunked bodies, S3's
+//! own path rule, and everything that fetches credentials (they come in as a value).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -25,7 +26,9 @@ pub struct AwsCredentials {
 
 impl std::fmt::Debug for AwsCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AwsCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("AwsCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +68,8 @@ pub(crate) struct Scope {
     pub(crate) service: String,
 }
 
-/// The headers that make the request a signed one: `x-amz-date`, `x-amz-security-token` when there is one, `authorization`.
+/// The headers that make the request a signed one: `x-amz-date`, `x-amz-security-token` when there is one,
+/// `authorization`.
 pub(crate) fn sign(
     request: &Signable<'_>,
     scope: &Scope,
@@ -79,14 +83,28 @@ pub(crate) fn sign(
         added.push(("x-amz-security-token", token.clone()));
     }
 
-    let mut headers: Vec<(String, &str)> =
-        request.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value)).collect();
-    headers.extend(added.iter().map(|(name, value)| ((*name).to_owned(), value.as_str())));
+    let mut headers: Vec<(String, &str)> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), *value))
+        .collect();
+    headers.extend(
+        added
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_str())),
+    );
     let (canonical, signed_names) = canonical_request(request, headers);
 
     let place = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
-    let to_sign = format!("AWS4-HMAC-SHA256\n{moment}\n{place}\n{}", hex_sha256(canonical.as_bytes()));
-    let signature = hex(mac(&signing_key(&credentials.secret_access_key, date, scope), to_sign.as_bytes()).as_ref());
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256\n{moment}\n{place}\n{}",
+        hex_sha256(canonical.as_bytes())
+    );
+    let signature = hex(mac(
+        &signing_key(&credentials.secret_access_key, date, scope),
+        to_sign.as_bytes(),
+    )
+    .as_ref());
     added.push((
         "authorization",
         format!(
@@ -97,9 +115,11 @@ pub(crate) fn sign(
     added
 }
 
-/// Task 1 of the signing process: the request in its one canonical spelling, and the names of the signed headers.
+/// Task 1 of the signing process: the request in its one canonical spelling, and the names of the signed
+/// headers.
 ///
-/// Headers are sorted by name; values of one name keep their order and are joined by a comma, their white space folded.
+/// Headers are sorted by name; values of one name keep their order and are joined by a comma, their white
+/// space folded.
 fn canonical_request(request: &Signable<'_>, mut headers: Vec<(String, &str)>) -> (String, String) {
     headers.sort_by(|a, b| a.0.cmp(&b.0));
     let mut merged: Vec<(String, String)> = Vec::new();
@@ -113,12 +133,20 @@ fn canonical_request(request: &Signable<'_>, mut headers: Vec<(String, &str)>) -
             _ => merged.push((name, value)),
         }
     }
-    let names = merged.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
+    let names = merged
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(";");
     let lines = merged.iter().fold(String::new(), |mut lines, (name, value)| {
         let _ = writeln!(lines, "{name}:{value}");
         lines
     });
-    let path = if request.path.is_empty() { "/" } else { request.path };
+    let path = if request.path.is_empty() {
+        "/"
+    } else {
+        request.path
+    };
     let canonical = format!(
         "{}\n{}\n{}\n{lines}\n{names}\n{}",
         request.method,
@@ -141,7 +169,11 @@ fn canonical_query(query: &str) -> String {
         })
         .collect();
     pairs.sort();
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// Task 3: the key that is valid for one day, one region and one service.
@@ -167,26 +199,30 @@ pub(crate) fn hex_sha256(data: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// RFC 3986 percent-encoding of everything but `A-Z a-z 0-9 - . _ ~`, and `/` when it is kept.
 pub(crate) fn percent_encode(bytes: &[u8], keep_slash: bool) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len()), |mut text, &byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len()), |mut text, &byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
+                text.push(char::from(byte));
+            } else {
+                let _ = write!(text, "%{byte:02X}");
+            }
+            text
+        })
 }
 
 /// The bytes behind percent escapes; an escape that is none stays as it is. `+` is a plus, as AWS reads it.
-fn percent_decode(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -197,16 +233,8 @@ fn percent_decode(text: &str) -> Vec<u8> {
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match escape {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
+        decoded.push(escape.unwrap_or(bytes[at]));
+        at += if escape.is_some() { 3 } else { 1 };
     }
     decoded
 }

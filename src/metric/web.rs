@@ -7,7 +7,6 @@ use super::jsonpath::{JsonPath, PathError};
 use super::prometheus::{http_url, seconds};
 use super::provider::redact::{Redactor, one_line};
 use super::provider::{Measurer, ProviderError, Reading};
-use super::sigv4::AwsCredentials;
 use crate::api::analysis::WebMetric;
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -32,42 +31,66 @@ pub(super) async fn measure(
     let path = json_path(metric)?;
     let url = http_url("provider.web.url", &metric.url, redactor)?;
     let target = Target::new("the web endpoint", &url);
-    let deadline = Deadline::after(seconds(metric.timeout_seconds, TIMEOUT, "provider.web.timeoutSeconds")?);
-    let credential = Credential::from_spec(metric.authentication.as_ref(), FIELD, measurer.aws.as_ref(), redactor)?;
+    let deadline = Deadline::after(seconds(
+        metric.timeout_seconds,
+        TIMEOUT,
+        "provider.web.timeoutSeconds",
+    )?);
+    let credential = Credential::from_spec(
+        metric.authentication.as_ref(),
+        FIELD,
+        measurer.aws.as_ref(),
+        redactor,
+    )?;
     let mut headers = auth::headers(&metric.headers, FIELD, redactor)?;
     let (method, body) = request(metric, &mut headers)?;
-    match &credential {
-        Credential::None | Credential::SigV4 { .. } => {}
-        Credential::Basic(value) => {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-        Credential::OAuth2(client) => {
-            headers.insert(AUTHORIZATION, measurer.tokens.get(&measurer.transport, client, deadline, redactor).await?);
-        }
+    if let Some(value) = credential
+        .header(&measurer.tokens, &measurer.transport, deadline, redactor)
+        .await?
+    {
+        headers.insert(AUTHORIZATION, value);
     }
-    let call = Call { target: target.clone(), method, url, headers, body, insecure: metric.insecure };
-    let sign = |call: &Call| match &credential {
-        Credential::SigV4 { region, keys } => sign(call, region, keys, now),
-        Credential::None | Credential::Basic(_) | Credential::OAuth2(_) => auth::no_signature(call),
+    let call = Call {
+        target: target.clone(),
+        method,
+        url,
+        headers,
+        body,
+        insecure: metric.insecure,
     };
+    let sign = |call: &Call| credential.sign(call, service, now);
     let reply = measurer.transport.exchange(call, deadline, sign).await?;
-    if let (401 | 403, Credential::OAuth2(client)) = (reply.status.as_u16(), &credential) {
-        measurer.tokens.forget(client);
-    }
-    read(&target, &reply, &path, metric.json_path.as_deref().unwrap_or_default(), redactor)
+    credential.learn(&measurer.tokens, reply.status);
+    read(
+        &target,
+        &reply,
+        &path,
+        metric.json_path.as_deref().unwrap_or_default(),
+        redactor,
+    )
 }
 
 fn spec(field: &str, message: &str) -> ProviderError {
-    ProviderError::Spec { field: format!("{FIELD}.{field}"), message: message.to_owned() }
+    ProviderError::Spec {
+        field: format!("{FIELD}.{field}"),
+        message: message.to_owned(),
+    }
 }
 
 fn json_path(metric: &WebMetric) -> Result<JsonPath, ProviderError> {
-    let text = metric.json_path.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or("{$}");
+    let text = metric
+        .json_path
+        .as_deref()
+        .filter(|text| !text.trim().is_empty())
+        .unwrap_or("{$}");
     JsonPath::parse(text).map_err(|error| path_error(text, &error))
 }
 
 fn path_error(path: &str, error: &PathError) -> ProviderError {
-    ProviderError::JsonPath { path: path.to_owned(), message: error.to_string() }
+    ProviderError::JsonPath {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
 }
 
 /// Method and body; a JSON body names its content type unless the metric does.
@@ -76,7 +99,12 @@ fn request(metric: &WebMetric, headers: &mut HeaderMap) -> Result<(Method, Optio
         "" | "GET" => Method::GET,
         "POST" => Method::POST,
         "PUT" => Method::PUT,
-        other => return Err(spec("method", &format!("{other:?} is not one of GET, POST and PUT"))),
+        other => {
+            return Err(spec(
+                "method",
+                &format!("{other:?} is not one of GET, POST and PUT"),
+            ));
+        }
     };
     let text = metric.body.as_deref().filter(|text| !text.is_empty());
     let body = match (text, &metric.json_body) {
@@ -84,7 +112,9 @@ fn request(metric: &WebMetric, headers: &mut HeaderMap) -> Result<(Method, Optio
         (Some(_), Some(_)) => return Err(spec("body", "and jsonBody are both set; give one")),
         (Some(text), None) => text.as_bytes().to_vec(),
         (None, Some(json)) => {
-            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
             json.to_string().into_bytes()
         }
     };
@@ -94,13 +124,13 @@ fn request(metric: &WebMetric, headers: &mut HeaderMap) -> Result<(Method, Optio
     Ok((method, Some(body)))
 }
 
-/// Signs for the AWS service whose host name this is.
-fn sign(call: &Call, region: &str, keys: &AwsCredentials, now: Timestamp) -> Result<HeaderMap, ProviderError> {
-    let Some(service) = aws_service(&call.url) else {
-        let text = "no AWS service is known for this host; sigv4 here is for *.amazonaws.com and *.on.aws";
-        return Err(ProviderError::Authentication { target: call.target.0.clone(), message: text.to_owned() });
-    };
-    auth::signature(call, region, service, keys, now)
+/// The AWS service of a request, by the name of its host.
+fn service(call: &Call) -> Result<&str, ProviderError> {
+    aws_service(&call.url).ok_or_else(|| ProviderError::Authentication {
+        target: call.target.0.clone(),
+        message: "no AWS service is known for this host; sigv4 here is for *.amazonaws.com and *.on.aws"
+            .to_owned(),
+    })
 }
 
 /// The name under which the service behind this host checks signatures.
@@ -117,7 +147,13 @@ fn aws_service(url: &Url) -> Option<&str> {
     }
 }
 
-fn read(target: &Target, reply: &Reply, path: &JsonPath, written: &str, redactor: &Redactor) -> Result<Reading, ProviderError> {
+fn read(
+    target: &Target,
+    reply: &Reply,
+    path: &JsonPath,
+    written: &str,
+    redactor: &Redactor,
+) -> Result<Reading, ProviderError> {
     let text = String::from_utf8_lossy(&reply.body);
     if !reply.status.is_success() {
         return Err(ProviderError::Status {
@@ -132,12 +168,21 @@ fn read(target: &Target, reply: &Reply, path: &JsonPath, written: &str, redactor
         Err(_) => {
             return Err(ProviderError::JsonPath {
                 path: written.to_owned(),
-                message: format!("the answer of {} is not JSON: {}", target.0, one_line(&redactor.scrub(&text), 80)),
+                message: format!(
+                    "the answer of {} is not JSON: {}",
+                    target.0,
+                    one_line(&redactor.scrub(&text), 80)
+                ),
             });
         }
     };
     let found = path.first(&json).map_err(|error| path_error(written, &error))?;
-    Ok(Reading { value: Value::from(found), text: plain_numbers(found).to_string(), gap: None, metadata: BTreeMap::new() })
+    Ok(Reading {
+        value: Value::from(found),
+        text: plain_numbers(found).to_string(),
+        gap: None,
+        metadata: BTreeMap::new(),
+    })
 }
 
 /// The same JSON with whole numbers written whole: `2.0` becomes `2`, as in the contract's values.
@@ -151,7 +196,12 @@ fn plain_numbers(json: &serde_json::Value) -> serde_json::Value {
             _ => json.clone(),
         },
         Json::Array(items) => items.iter().map(plain_numbers).collect(),
-        Json::Object(fields) => Json::Object(fields.iter().map(|(name, value)| (name.clone(), plain_numbers(value))).collect()),
+        Json::Object(fields) => Json::Object(
+            fields
+                .iter()
+                .map(|(name, value)| (name.clone(), plain_numbers(value)))
+                .collect(),
+        ),
         Json::Null | Json::Bool(_) | Json::String(_) => json.clone(),
     }
 }

@@ -31,7 +31,9 @@ pub(super) fn cause(error: &reqwest::Error, host: &str, connect: Duration) -> Un
         };
     }
     let root = links().last().map_or_else(String::new, ToString::to_string);
-    if root.contains("connection closed before message completed") || root.contains("end of file before message length") {
+    if root.contains("connection closed before message completed")
+        || root.contains("end of file before message length")
+    {
         return Unreached::Closed;
     }
     if root.contains("invalid HTTP") || root.contains("invalid HTTP version parsed") {

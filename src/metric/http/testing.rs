@@ -18,14 +18,22 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A parameter of a form body or of the query, decoded.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let query = self.target.split_once('?').map_or(self.body.as_str(), |(_, query)| query);
+        let query = self
+            .target
+            .split_once('?')
+            .map_or(self.body.as_str(), |(_, query)| query);
         let url = reqwest::Url::parse(&format!("http://x/?{query}")).unwrap();
-        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        url.query_pairs()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 }
 
@@ -42,7 +50,11 @@ pub(crate) enum Answer {
 impl Answer {
     /// 200 with a JSON body.
     pub(crate) fn json(body: impl Into<String>) -> Self {
-        Self::Reply(200, vec![("Content-Type", "application/json".to_owned())], body.into())
+        Self::Reply(
+            200,
+            vec![("Content-Type", "application/json".to_owned())],
+            body.into(),
+        )
     }
 
     /// A status with a text body.
@@ -86,13 +98,24 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &(impl Fn(&Request) -> Answer + ?Sized)) {
-    let Some(request) = read(&mut stream).await else { return };
+async fn serve(
+    mut stream: TcpStream,
+    log: &Mutex<Vec<Request>>,
+    answer: &(impl Fn(&Request) -> Answer + ?Sized),
+) {
+    let Some(request) = read(&mut stream).await else {
+        return;
+    };
     log.lock().unwrap().push(request.clone());
     match answer(&request) {
         Answer::Reply(status, headers, body) => {
-            let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            let head = format!("HTTP/1.1 {status} X\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let lines = headers.iter().fold(String::new(), |lines, (name, value)| {
+                format!("{lines}{name}: {value}\r\n")
+            });
+            let head = format!(
+                "HTTP/1.1 {status} X\r\n{lines}Content-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = stream.write_all(head.as_bytes()).await;
             let _ = stream.write_all(body.as_bytes()).await;
         }
@@ -120,13 +143,21 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
     let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
     let mut lines = head.split("\r\n");
     let mut first = lines.next()?.split(' ');
-    let mut request =
-        Request { method: first.next()?.to_owned(), target: first.next()?.to_owned(), ..Request::default() };
+    let mut request = Request {
+        method: first.next()?.to_owned(),
+        target: first.next()?.to_owned(),
+        ..Request::default()
+    };
     for line in lines {
         let (name, value) = line.split_once(':')?;
-        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        request
+            .headers
+            .push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length: usize = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+    let length: usize = request
+        .header("content-length")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(0);
     let mut body = bytes.split_off(head_end + 4);
     while body.len() < length {
         let mut chunk = [0; 4096];

@@ -11,7 +11,11 @@ const MAX_DEPTH: usize = 16;
 
 /// The whole text: `{$.a.b}`, or the same without braces.
 pub(super) fn path(text: &str) -> Result<Vec<Step>, PathError> {
-    let mut reader = Reader { chars: text.trim().chars().collect(), at: 0, depth: 0 };
+    let mut reader = Reader {
+        chars: text.trim().chars().collect(),
+        at: 0,
+        depth: 0,
+    };
     if reader.chars.len() > MAX_LENGTH {
         return Err(reader.error("the path is longer than 4096 characters"));
     }
@@ -45,7 +49,10 @@ struct Reader {
 
 impl Reader {
     fn error(&self, message: &str) -> PathError {
-        PathError::Syntax { message: message.to_owned(), at: self.at + 1 }
+        PathError::Syntax {
+            message: message.to_owned(),
+            at: self.at + 1,
+        }
     }
 
     fn peek(&self) -> Option<char> {
@@ -67,8 +74,13 @@ impl Reader {
     /// True when this word stands here and ends here.
     fn rest_is_word(&self, word: &str) -> bool {
         let end = self.at + word.chars().count();
-        self.chars.get(self.at..end).is_some_and(|chars| chars.iter().copied().eq(word.chars()))
-            && self.chars.get(end).is_none_or(|next| next.is_whitespace() || *next == '}')
+        self.chars
+            .get(self.at..end)
+            .is_some_and(|chars| chars.iter().copied().eq(word.chars()))
+            && self
+                .chars
+                .get(end)
+                .is_none_or(|next| next.is_whitespace() || *next == '}')
     }
 
     fn steps(&mut self) -> Result<Vec<Step>, PathError> {
@@ -88,7 +100,9 @@ impl Reader {
                         if self.peek() == Some('[') {
                             continue;
                         }
-                    } else if self.peek() == Some('[') || steps.is_empty() && !self.peek().is_some_and(|c| is_name(c) || c == '*') {
+                    } else if self.peek() == Some('[')
+                        || steps.is_empty() && !self.peek().is_some_and(|c| is_name(c) || c == '*')
+                    {
                         // `{.}` is the document; `.['a']` is `['a']`.
                         continue;
                     }
@@ -113,7 +127,9 @@ impl Reader {
         while let Some(next) = self.peek() {
             if next == '\\' {
                 self.at += 1;
-                let Some(escaped) = self.peek() else { return Err(self.error("`\\` at the end")) };
+                let Some(escaped) = self.peek() else {
+                    return Err(self.error("`\\` at the end"));
+                };
                 name.push(escaped);
             } else if is_name(next) {
                 name.push(next);
@@ -122,7 +138,11 @@ impl Reader {
             }
             self.at += 1;
         }
-        if name.is_empty() { Err(self.error("expected a field name")) } else { Ok(name) }
+        if name.is_empty() {
+            Err(self.error("expected a field name"))
+        } else {
+            Ok(name)
+        }
     }
 
     /// What follows `[`, and the `]`.
@@ -139,12 +159,20 @@ impl Reader {
                     Some('\'' | '"') => reader.quoted(),
                     _ => Err(reader.error("expected a quoted name")),
                 })?;
-                if names.len() == 1 { Step::Field(names.remove(0)) } else { Step::Fields(names) }
+                if names.len() == 1 {
+                    Step::Field(names.remove(0))
+                } else {
+                    Step::Fields(names)
+                }
             }
             _ => self.numbers()?,
         };
         self.skip_spaces();
-        if self.eat(']') { Ok(step) } else { Err(self.error("expected `]`")) }
+        if self.eat(']') {
+            Ok(step)
+        } else {
+            Err(self.error("expected `]`"))
+        }
     }
 
     fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, PathError>) -> Result<Vec<T>, PathError> {
@@ -166,7 +194,11 @@ impl Reader {
             (from, Some(':')) => {
                 self.at += 1;
                 let to = self.optional_number()?;
-                let step = if self.eat(':') { self.optional_number()?.unwrap_or(1) } else { 1 };
+                let step = if self.eat(':') {
+                    self.optional_number()?.unwrap_or(1)
+                } else {
+                    1
+                };
                 if step < 1 {
                     return Err(self.error("the step must be 1 or more"));
                 }
@@ -177,7 +209,9 @@ impl Reader {
                 self.skip_spaces();
                 let mut indexes = vec![first];
                 indexes.extend(self.list(|reader| {
-                    reader.optional_number()?.ok_or_else(|| reader.error("expected a number"))
+                    reader
+                        .optional_number()?
+                        .ok_or_else(|| reader.error("expected a number"))
                 })?);
                 Ok(Step::Indexes(indexes))
             }
@@ -197,10 +231,13 @@ impl Reader {
             return Ok(None);
         }
         let text: String = self.chars[from..self.at].iter().collect();
-        text.parse().map(Some).map_err(|_| self.error("is not a whole number"))
+        text.parse()
+            .map(Some)
+            .map_err(|_| self.error("is not a whole number"))
     }
 
-    /// A text in single or double quotes; `\` takes the next character as it is, `\n` and `\t` have their usual meaning.
+    /// A text in single or double quotes; `\` takes the next character as it is, `\n` and `\t` have their
+    /// usual meaning.
     fn quoted(&mut self) -> Result<String, PathError> {
         let quote = self.peek();
         self.at += 1;
@@ -273,7 +310,10 @@ impl Reader {
             Some('@' | '$' | '.') => self.steps().map(Operand::Path),
             _ => {
                 let from = self.at;
-                while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.')) {
+                while self
+                    .peek()
+                    .is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.'))
+                {
                     self.at += 1;
                 }
                 let word: String = self.chars[from..self.at].iter().collect();
@@ -291,6 +331,29 @@ impl Reader {
 
 /// True for a character that a field name may hold without a backslash.
 fn is_name(c: char) -> bool {
-    !c.is_whitespace() && !matches!(c, '.' | '[' | ']' | '{' | '}' | '(' | ')' | ',' | '$' | '@' | '*' | '<' | '>' | '=' | '!' | '"' | '\'' | '\\' | '|' | '&' | '?')
+    !c.is_whitespace()
+        && !matches!(
+            c,
+            '.' | '['
+                | ']'
+                | '{'
+                | '}'
+                | '('
+                | ')'
+                | ','
+                | '$'
+                | '@'
+                | '*'
+                | '<'
+                | '>'
+                | '='
+                | '!'
+                | '"'
+                | '\''
+                | '\\'
+                | '|'
+                | '&'
+                | '?'
+        )
         || c == '\\'
 }

@@ -21,7 +21,9 @@ fn document() -> Value {
 }
 
 fn all(path: &str) -> Result<Vec<Value>, PathError> {
-    JsonPath::parse(path)?.all(&document()).map(|values| values.into_iter().cloned().collect())
+    JsonPath::parse(path)?
+        .all(&document())
+        .map(|values| values.into_iter().cloned().collect())
 }
 
 #[test]
@@ -38,14 +40,29 @@ fn the_forms_of_the_kubernetes_reference() {
         ("{.items[*].metadata.name}", json!(["127.0.0.1", "127.0.0.2"])),
         ("{.users[0].name}", json!(["myself"])),
         ("{.users[-1].name}", json!(["e2e"])),
-        ("{.items[*]['metadata']['name']}", json!(["127.0.0.1", "127.0.0.2"])),
+        (
+            "{.items[*]['metadata']['name']}",
+            json!(["127.0.0.1", "127.0.0.2"]),
+        ),
         ("{.items[0]['kind','status']['capacity','kind']}", json!(null)),
         ("{.users[?(@.name==\"e2e\")].user.password}", json!(["secret"])),
         ("{.users[?(@.user.username)].name}", json!(["e2e"])),
-        ("{.items[0].metadata.labels.kubernetes\\.io/hostname}", json!(["a"])),
-        ("{.items[0].metadata.labels['kubernetes.io/hostname']}", json!(["a"])),
-        ("{.items[?(@.status.addresses[0].address == '127.0.0.2')].metadata.name}", json!(["127.0.0.2"])),
-        ("{..addresses[?(@.type==\"another\")].address}", json!(["127.0.0.3"])),
+        (
+            "{.items[0].metadata.labels.kubernetes\\.io/hostname}",
+            json!(["a"]),
+        ),
+        (
+            "{.items[0].metadata.labels['kubernetes.io/hostname']}",
+            json!(["a"]),
+        ),
+        (
+            "{.items[?(@.status.addresses[0].address == '127.0.0.2')].metadata.name}",
+            json!(["127.0.0.2"]),
+        ),
+        (
+            "{..addresses[?(@.type==\"another\")].address}",
+            json!(["127.0.0.3"]),
+        ),
         ("{.n[1:3]}", json!([1, 2])),
         ("{.n[:2]}", json!([0, 1])),
         ("{.n[3:]}", json!([3, 4])),
@@ -113,22 +130,45 @@ fn filters_compare_like_with_like() {
         ("@['name'] == 'e2e'", &["e2e"]),
     ];
     for (filter, expected) in table {
-        let found = all(&format!("{{.users[?({filter})].name}}")).unwrap_or_else(|error| panic!("{filter}: {error}"));
-        assert_eq!(found, expected.iter().map(|name| json!(name)).collect::<Vec<_>>(), "{filter}");
+        let found =
+            all(&format!("{{.users[?({filter})].name}}")).unwrap_or_else(|error| panic!("{filter}: {error}"));
+        assert_eq!(
+            found,
+            expected.iter().map(|name| json!(name)).collect::<Vec<_>>(),
+            "{filter}"
+        );
     }
 }
 
 #[test]
 fn what_is_not_there_is_named() {
-    let error = |path: &str| JsonPath::parse(path).unwrap().first(&document()).unwrap_err().to_string();
+    let error = |path: &str| {
+        JsonPath::parse(path)
+            .unwrap()
+            .first(&document())
+            .unwrap_err()
+            .to_string()
+    };
     assert_eq!(error("{.absent}"), "absent is not found");
     assert_eq!(error("{.kind.x}"), "x is not found");
-    assert_eq!(error("{.n[5]}"), "array index 5 is out of bounds: the list has 5 elements");
-    assert_eq!(error("{.n[-6]}"), "array index -6 is out of bounds: the list has 5 elements");
+    assert_eq!(
+        error("{.n[5]}"),
+        "array index 5 is out of bounds: the list has 5 elements"
+    );
+    assert_eq!(
+        error("{.n[-6]}"),
+        "array index -6 is out of bounds: the list has 5 elements"
+    );
     assert_eq!(error("{.kind[0]}"), "[n] cannot be applied to a text");
-    assert_eq!(error("{.users[0].user[?(@.a)]}"), "[?()] cannot be applied to an object");
+    assert_eq!(
+        error("{.users[0].user[?(@.a)]}"),
+        "[?()] cannot be applied to an object"
+    );
     assert_eq!(error("{..nowhere}"), "it finds no value in the answer");
-    assert_eq!(error("{.users[?(@.name==\"nobody\")].name}"), "it finds no value in the answer");
+    assert_eq!(
+        error("{.users[?(@.name==\"nobody\")].name}"),
+        "it finds no value in the answer"
+    );
     assert_eq!(error("{.users[*].on}"), "on is not found");
 }
 
@@ -136,17 +176,38 @@ fn what_is_not_there_is_named() {
 fn what_cannot_be_read_is_named_with_its_place() {
     let error = |path: &str| JsonPath::parse(path).unwrap_err().to_string();
     assert_eq!(error("{.a"), "expected `}` (at character 4)");
-    assert_eq!(error("{.a[}"), "expected a number, a quoted name, `*` or `?()` (at character 5)");
+    assert_eq!(
+        error("{.a[}"),
+        "expected a number, a quoted name, `*` or `?()` (at character 5)"
+    );
     assert_eq!(error("{.a[1}"), "expected `]` (at character 6)");
     assert_eq!(error("{.a['b]}"), "the closing quote is missing (at character 9)");
     assert_eq!(error("{.a..}"), "expected a field name (at character 6)");
-    assert_eq!(error("{.a[?(@.x ~ 1)]}"), "expected a comparison or `)` (at character 11)");
-    assert_eq!(error("{.a[?(@.x == )]}"), "expected a path, a quoted text, a number, true, false or null (at character 14)");
+    assert_eq!(
+        error("{.a[?(@.x ~ 1)]}"),
+        "expected a comparison or `)` (at character 11)"
+    );
+    assert_eq!(
+        error("{.a[?(@.x == )]}"),
+        "expected a path, a quoted text, a number, true, false or null (at character 14)"
+    );
     assert_eq!(error("{.a[::0]}"), "the step must be 1 or more (at character 8)");
-    assert_eq!(error("{.a[99999999999999999999]}"), "is not a whole number (at character 25)");
-    assert_eq!(error("{range .a[*]}{.b}{end}"), "{range} is not supported here: a metric is one value");
-    assert_eq!(error("{.a} and {.b}"), "text or a second expression beside {…} is not supported here: a metric is one value");
-    assert_eq!(error("{.a[?(@.x==1 && @.y==2)]}"), "&& or || in a filter is not supported here: a metric is one value");
+    assert_eq!(
+        error("{.a[99999999999999999999]}"),
+        "is not a whole number (at character 25)"
+    );
+    assert_eq!(
+        error("{range .a[*]}{.b}{end}"),
+        "{range} is not supported here: a metric is one value"
+    );
+    assert_eq!(
+        error("{.a} and {.b}"),
+        "text or a second expression beside {…} is not supported here: a metric is one value"
+    );
+    assert_eq!(
+        error("{.a[?(@.x==1 && @.y==2)]}"),
+        "&& or || in a filter is not supported here: a metric is one value"
+    );
     assert!(JsonPath::parse(&format!("{{{}}}", ".a[?(@".repeat(40))).is_err());
 }
 

@@ -1,22 +1,23 @@
 //! Each failure of a Prometheus, with the exact sentence that a person reads.
 
-use crate::api::analysis::{
-    Authentication, BasicAuth, Metric, MetricProvider, OAuth2Config, PrometheusMetric, PrometheusRangeQuery, Sigv4Config,
-    WebMetricHeader,
-};
+use crate::api::analysis::{Metric, MetricProvider, PrometheusMetric};
 use crate::metric::http::testing::{Answer, Server, nobody};
 use crate::metric::http::{Limits, TransportOptions};
 use crate::metric::provider::{Defaults, Gap, Measurer, MeasurerOptions, Sample};
-use crate::metric::sigv4::AwsCredentials;
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
+
+mod requests;
 
 fn now() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().unwrap()
 }
 
 fn options() -> MeasurerOptions {
-    let transport = TransportOptions { proxy_from_env: false, ..TransportOptions::default() };
+    let transport = TransportOptions {
+        proxy_from_env: false,
+        ..TransportOptions::default()
+    };
     MeasurerOptions { transport, aws: None }
 }
 
@@ -31,13 +32,19 @@ fn query(address: &str) -> PrometheusMetric {
 fn metric(prometheus: PrometheusMetric) -> Metric {
     Metric {
         name: "m".to_owned(),
-        provider: MetricProvider { prometheus: Some(prometheus), ..MetricProvider::default() },
+        provider: MetricProvider {
+            prometheus: Some(prometheus),
+            ..MetricProvider::default()
+        },
         ..Metric::default()
     }
 }
 
 async fn sample(options: MeasurerOptions, prometheus: PrometheusMetric) -> Sample {
-    Measurer::new(options).unwrap().measure(&metric(prometheus), &Defaults::default(), &[], now()).await
+    Measurer::new(options)
+        .unwrap()
+        .measure(&metric(prometheus), &Defaults::default(), &[], now())
+        .await
 }
 
 async fn error(prometheus: PrometheusMetric) -> (&'static str, String) {
@@ -53,14 +60,23 @@ async fn error_of(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (&'sta
 }
 
 fn vector(values: &str) -> String {
-    let series: Vec<String> =
-        values.split_whitespace().map(|v| format!(r#"{{"metric":{{"a":"b"}},"value":[1700000000.1,"{v}"]}}"#)).collect();
-    format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, series.join(","))
+    let series: Vec<String> = values
+        .split_whitespace()
+        .map(|v| format!(r#"{{"metric":{{"a":"b"}},"value":[1700000000.1,"{v}"]}}"#))
+        .collect();
+    format!(
+        r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
+        series.join(",")
+    )
 }
 
 #[tokio::test]
 async fn no_address_or_a_wrong_one_is_named() {
-    let (kind, text) = error(PrometheusMetric { address: None, ..query("") }).await;
+    let (kind, text) = error(PrometheusMetric {
+        address: None,
+        ..query("")
+    })
+    .await;
     assert_eq!(kind, "AddressMissing");
     assert_eq!(
         text,
@@ -76,28 +92,47 @@ async fn no_address_or_a_wrong_one_is_named() {
     ] {
         let (kind, text) = error(query(address)).await;
         assert_eq!(kind, "AddressInvalid");
-        assert_eq!(text, format!("provider.prometheus.address {address:?} is not a valid address: {reason}"));
+        assert_eq!(
+            text,
+            format!("provider.prometheus.address {address:?} is not a valid address: {reason}")
+        );
     }
     let (_, text) = error(query("http://me:hush@host:99999")).await;
-    assert!(text.contains("*****@host:99999") && !text.contains("hush"), "{text}");
+    assert!(
+        text.contains("*****@host:99999") && !text.contains("hush"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn the_default_address_serves_a_metric_without_one() {
     let server = Server::start(|_| Answer::json(vector("1"))).await;
-    let defaults = Defaults { prometheus_address: Some(server.url.clone()) };
+    let defaults = Defaults {
+        prometheus_address: Some(server.url.clone()),
+    };
     let measurer = Measurer::new(options()).unwrap();
     for address in [None, Some(String::new())] {
         let metric = metric(PrometheusMetric { address, ..query("") });
-        assert_eq!(measurer.measure(&metric, &defaults, &[], now()).await.value_text, "[1]");
+        assert_eq!(
+            measurer.measure(&metric, &defaults, &[], now()).await.value_text,
+            "[1]"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_query_is_needed_and_the_timeout_must_make_sense() {
-    let (_, text) = error(PrometheusMetric { query: Some("  ".to_owned()), ..query("http://x") }).await;
+    let (_, text) = error(PrometheusMetric {
+        query: Some("  ".to_owned()),
+        ..query("http://x")
+    })
+    .await;
     assert_eq!(text, "provider.prometheus.query: must be set");
-    let (_, text) = error(PrometheusMetric { timeout: Some(-1), ..query("http://x") }).await;
+    let (_, text) = error(PrometheusMetric {
+        timeout: Some(-1),
+        ..query("http://x")
+    })
+    .await;
     assert_eq!(text, "provider.prometheus.timeout: must not be negative");
 }
 
@@ -105,7 +140,13 @@ async fn a_query_is_needed_and_the_timeout_must_make_sense() {
 async fn nobody_listens() {
     let address = nobody().await;
     let (kind, text) = error(query(&address)).await;
-    assert_eq!((kind, text), ("Unreachable", format!("cannot reach Prometheus at {address}: connection refused")));
+    assert_eq!(
+        (kind, text),
+        (
+            "Unreachable",
+            format!("cannot reach Prometheus at {address}: connection refused")
+        )
+    );
 }
 
 #[tokio::test]
@@ -123,24 +164,40 @@ async fn slow_and_half_answers_are_told_apart() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{";
     for (bytes, expected) in [
         ("", "Prometheus at ADDRESS did not answer within 1 s"),
-        (head, "Prometheus at ADDRESS began to answer but did not finish within 1 s"),
+        (
+            head,
+            "Prometheus at ADDRESS began to answer but did not finish within 1 s",
+        ),
     ] {
         let server = Server::start(move |_| Answer::Hang(bytes.as_bytes().to_vec())).await;
         let begin = Instant::now();
-        let (kind, text) = error(PrometheusMetric { timeout: Some(1), ..query(&server.url) }).await;
-        assert_eq!((kind, text.replace(&server.url, "ADDRESS").as_str()), ("Timeout", expected));
+        let (kind, text) = error(PrometheusMetric {
+            timeout: Some(1),
+            ..query(&server.url)
+        })
+        .await;
+        assert_eq!(
+            (kind, text.replace(&server.url, "ADDRESS").as_str()),
+            ("Timeout", expected)
+        );
         assert!(begin.elapsed() < Duration::from_secs(5));
     }
     for bytes in ["", head] {
         let (kind, text) = error_of(move || Answer::Bytes(bytes.as_bytes().to_vec())).await;
         assert_eq!(
             (kind, text.as_str()),
-            ("Unreachable", "cannot reach Prometheus at ADDRESS: the connection was closed before the answer was complete")
+            (
+                "Unreachable",
+                "cannot reach Prometheus at ADDRESS: the connection was closed before the answer was complete"
+            )
         );
     }
     let (kind, text) = error_of(|| Answer::Bytes(b"SSH-2.0-OpenSSH\r\n\r\n\r\n".to_vec())).await;
     assert_eq!(kind, "Unreachable");
-    assert_eq!(text, "cannot reach Prometheus at ADDRESS: the answer is not HTTP: invalid HTTP version parsed");
+    assert_eq!(
+        text,
+        "cannot reach Prometheus at ADDRESS: the answer is not HTTP: invalid HTTP version parsed"
+    );
 }
 
 #[tokio::test]
@@ -149,20 +206,38 @@ async fn statuses_and_the_servers_own_errors() {
     let (kind, text) = error_of(move || Answer::status(500, page)).await;
     assert_eq!(
         (kind, text.as_str()),
-        ("HttpStatus", "Prometheus at ADDRESS answered HTTP 500 Internal Server Error: <html> <b>upstream down</b></html>")
+        (
+            "HttpStatus",
+            "Prometheus at ADDRESS answered HTTP 500 Internal Server Error: <html> <b>upstream down</b></html>"
+        )
     );
     let (_, text) = error_of(|| Answer::status(503, "x".repeat(500))).await;
-    assert_eq!(text, format!("Prometheus at ADDRESS answered HTTP 503 Service Unavailable: {}…", "x".repeat(200)));
+    assert_eq!(
+        text,
+        format!(
+            "Prometheus at ADDRESS answered HTTP 503 Service Unavailable: {}…",
+            "x".repeat(200)
+        )
+    );
     let (_, text) = error_of(|| Answer::status(401, "")).await;
     assert_eq!(text, "Prometheus at ADDRESS answered HTTP 401 Unauthorized");
     let (_, text) = error_of(|| Answer::status(404, "404 page not found\n")).await;
-    assert_eq!(text, "Prometheus at ADDRESS answered HTTP 404 Not Found: 404 page not found");
+    assert_eq!(
+        text,
+        "Prometheus at ADDRESS answered HTTP 404 Not Found: 404 page not found"
+    );
 
     let own = |error_type: &'static str, message: &'static str| {
         format!(r#"{{"status":"error","errorType":"{error_type}","error":"{message}"}}"#)
     };
     let (kind, text) = error_of(move || {
-        Answer::status(400, own("bad_data", "invalid parameter \\\"query\\\": 1:5: parse error: unexpected end of input"))
+        Answer::status(
+            400,
+            own(
+                "bad_data",
+                "invalid parameter \\\"query\\\": 1:5: parse error: unexpected end of input",
+            ),
+        )
     })
     .await;
     assert_eq!(kind, "QueryError");
@@ -170,10 +245,15 @@ async fn statuses_and_the_servers_own_errors() {
         text,
         "Prometheus at ADDRESS answered HTTP 400: bad_data: invalid parameter \"query\": 1:5: parse error: unexpected end of input"
     );
-    let (kind, text) = error_of(move || Answer::status(503, own("timeout", "query timed out in expression evaluation"))).await;
+    let (kind, text) =
+        error_of(move || Answer::status(503, own("timeout", "query timed out in expression evaluation")))
+            .await;
     assert_eq!(
         (kind, text.as_str()),
-        ("QueryError", "Prometheus at ADDRESS answered HTTP 503: timeout: query timed out in expression evaluation")
+        (
+            "QueryError",
+            "Prometheus at ADDRESS answered HTTP 503: timeout: query timed out in expression evaluation"
+        )
     );
 }
 
@@ -181,19 +261,32 @@ async fn statuses_and_the_servers_own_errors() {
 async fn what_is_not_a_query_result_is_described() {
     let tail = "; the address must be the one below which /api/v1/query lies";
     for (body, found) in [
-        ("<!DOCTYPE html><title>Grafana</title>", "it is a web page or XML (<!DOCTYPE html><title>Grafana</title>)"),
+        (
+            "<!DOCTYPE html><title>Grafana</title>",
+            "it is a web page or XML (<!DOCTYPE html><title>Grafana</title>)",
+        ),
         ("", "the answer is empty"),
         ("hello", "it is not JSON (hello)"),
         ("{\"a\":1}", "it is other JSON ({\"a\":1})"),
         ("[1]", "it is other JSON ([1])"),
-        ("{\"status\":\"success\",\"data\":[\"up\"]}", "it is other JSON ({\"status\":\"success\",\"data\":[\"up\"]})"),
-        ("{\"status\":\"success\"}", "it is other JSON ({\"status\":\"success\"})"),
+        (
+            "{\"status\":\"success\",\"data\":[\"up\"]}",
+            "it is other JSON ({\"status\":\"success\",\"data\":[\"up\"]})",
+        ),
+        (
+            "{\"status\":\"success\"}",
+            "it is other JSON ({\"status\":\"success\"})",
+        ),
     ] {
         let (kind, text) = error_of(move || Answer::status(200, body)).await;
         assert_eq!(kind, "NotPrometheus", "{body}");
-        assert_eq!(text, format!("the answer of Prometheus at ADDRESS is not a Prometheus query result: {found}{tail}"));
+        assert_eq!(
+            text,
+            format!("the answer of Prometheus at ADDRESS is not a Prometheus query result: {found}{tail}")
+        );
     }
-    let broken = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#;
+    let broken =
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#;
     let (kind, text) = error_of(move || Answer::json(broken)).await;
     assert_eq!(kind, "NotPrometheus");
     assert!(text.contains("the vector cannot be read: "), "{text}");
@@ -204,19 +297,29 @@ async fn results_without_numbers() {
     let tail = ", which has no numbers to judge; the query must return a vector, a matrix or a scalar";
     let string = r#"{"status":"success","data":{"resultType":"string","result":[1,"a"]}}"#;
     let (kind, text) = error_of(move || Answer::json(string)).await;
-    assert_eq!((kind, text), ("ResultType", format!("Prometheus at ADDRESS returned a string{tail}")));
-    let histogram = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}}"#;
+    assert_eq!(
+        (kind, text),
+        (
+            "ResultType",
+            format!("Prometheus at ADDRESS returned a string{tail}")
+        )
+    );
+    let histogram =
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{}]}]}}"#;
     let (kind, text) = error_of(move || Answer::json(histogram)).await;
     assert_eq!(kind, "ResultType");
     assert_eq!(
         text,
-        format!("Prometheus at ADDRESS returned a native histogram (histogram_quantile() makes a number of it){tail}")
+        format!(
+            "Prometheus at ADDRESS returned a native histogram (histogram_quantile() makes a number of it){tail}"
+        )
     );
 }
 
 #[tokio::test]
 async fn an_answer_beyond_the_cap_is_refused_whether_or_not_its_length_is_announced() {
-    let expected = "the answer of Prometheus at ADDRESS is larger than 64 KiB; let the query return fewer series";
+    let expected =
+        "the answer of Prometheus at ADDRESS is larger than 64 KiB; let the query return fewer series";
     let body = vector(&"1 ".repeat(3000));
     assert!(body.len() > 65_536);
     let bytes = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").into_bytes();
@@ -224,26 +327,44 @@ async fn an_answer_beyond_the_cap_is_refused_whether_or_not_its_length_is_announ
     let streamed = Server::start(move |_| Answer::Bytes(bytes.clone())).await;
     for server in [announced, streamed] {
         let mut options = options();
-        options.transport.limits = Limits { body_bytes: 65_536, ..Limits::default() };
+        options.transport.limits = Limits {
+            body_bytes: 65_536,
+            ..Limits::default()
+        };
         let error = sample(options, query(&server.url)).await.outcome.unwrap_err();
-        assert_eq!((error.kind(), error.to_string().replace(&server.url, "ADDRESS").as_str()), ("TooLarge", expected));
+        assert_eq!(
+            (
+                error.kind(),
+                error.to_string().replace(&server.url, "ADDRESS").as_str()
+            ),
+            ("TooLarge", expected)
+        );
     }
 }
 
 #[tokio::test]
 async fn values_of_every_kind_of_result() {
     let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"0.5"],[2,"NaN"]]},{"metric":{},"values":[[1,"3"]]}]}}"#;
-    let scalar = |v: &str| format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[1,"{v}"]}}}}"#);
+    let scalar =
+        |v: &str| format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[1,"{v}"]}}}}"#);
     let empty_matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
     let table: Vec<(String, &str, Option<Gap>)> = vec![
         (vector("0.99"), "[0.99]", None),
-        (vector("0.99 1 1e-7 +Inf -Inf"), "[0.99,1,0.0000001,+Inf,-Inf]", None),
+        (
+            vector("0.99 1 1e-7 +Inf -Inf"),
+            "[0.99,1,0.0000001,+Inf,-Inf]",
+            None,
+        ),
         (vector("1e21"), "[1000000000000000000000]", None),
         (vector(""), "[]", Some(Gap::Empty("vector".to_owned()))),
         (vector("NaN"), "[NaN]", Some(Gap::AllNan)),
         (vector("NaN 0.5"), "[NaN,0.5]", Some(Gap::SomeNan(1, 2))),
         (matrix.to_owned(), "[0.5,NaN,3]", Some(Gap::SomeNan(1, 3))),
-        (empty_matrix.to_owned(), "[]", Some(Gap::Empty("matrix".to_owned()))),
+        (
+            empty_matrix.to_owned(),
+            "[]",
+            Some(Gap::Empty("matrix".to_owned())),
+        ),
         (scalar("0.25"), "0.25", None),
         (scalar("NaN"), "NaN", Some(Gap::AllNan)),
     ];
@@ -253,177 +374,4 @@ async fn values_of_every_kind_of_result() {
         assert!(sample.outcome.is_ok(), "{:?}", sample.outcome);
         assert_eq!((sample.value_text.as_str(), &sample.gap), (text, &gap));
     }
-}
-
-#[tokio::test]
-async fn the_query_goes_by_post_and_to_a_server_that_refuses_it_by_get() {
-    let server = Server::start(|request| match request.method.as_str() {
-        "GET" => Answer::json(vector("1")),
-        _ => Answer::status(405, ""),
-    })
-    .await;
-    let address = format!("{}/prom/?tenant=a", server.url);
-    let long = format!("up{{a=\"ü+&{}\"}}", "x".repeat(3000));
-    let metric = PrometheusMetric { query: Some(long.clone()), timeout: Some(7), ..query(&address) };
-    let sample = sample(options(), metric).await;
-    assert_eq!(sample.value_text, "[1]");
-    assert_eq!(sample.metric_metadata["ResolvedPrometheusQuery"], long);
-    let seen = server.seen();
-    assert_eq!(seen.iter().map(|r| r.method.as_str()).collect::<Vec<_>>(), ["POST", "GET"]);
-    assert_eq!(seen[0].target, "/prom/api/v1/query?tenant=a");
-    assert_eq!(seen[0].header("content-type"), Some("application/x-www-form-urlencoded"));
-    assert!(seen[1].target.starts_with("/prom/api/v1/query?tenant=a&query=up%7B"), "{}", seen[1].target);
-    assert_eq!(seen[1].parameter("query"), Some(long));
-    assert_eq!(seen[1].parameter("timeout").as_deref(), Some("7s"));
-    assert_eq!(seen[1].body, "");
-}
-
-#[tokio::test]
-async fn a_range_query_is_asked_from_start_to_end() {
-    let server = Server::start(|_| Answer::json(vector("1"))).await;
-    let range = |start: &str, end: &str, step: &str| PrometheusMetric {
-        range_query: Some(PrometheusRangeQuery {
-            start: Some(start.to_owned()),
-            end: Some(end.to_owned()),
-            step: Some(step.to_owned()),
-        }),
-        ..query(&server.url)
-    };
-    sample(options(), range("now() - duration(\"1h\")", "now()", "1m30s")).await.outcome.unwrap();
-    let seen = server.seen();
-    assert_eq!(seen[0].target, "/api/v1/query_range");
-    let parameter = |name| seen[0].parameter(name).unwrap();
-    assert_eq!((parameter("start"), parameter("end")), ("1767319445.000".to_owned(), "1767323045.000".to_owned()));
-    assert_eq!(parameter("step"), "90");
-
-    let (_, text) = error(range("now()", "now() - duration(\"1h\")", "1m")).await;
-    assert_eq!(text, "provider.prometheus.rangeQuery.end: 2026-01-02T02:04:05Z is before the start 2026-01-02T03:04:05Z");
-    for step in ["0s", "soon", "60"] {
-        let (_, text) = error(range("now()", "now()", step)).await;
-        assert_eq!(
-            text,
-            format!("provider.prometheus.rangeQuery.step: {step:?} is not a duration above 0, such as 30s or 1m")
-        );
-    }
-    let (_, text) = error(range("", "now()", "1m")).await;
-    assert_eq!(text, "provider.prometheus.rangeQuery.start: must be set");
-    let (_, text) = error(range("1 +", "now()", "1m")).await;
-    assert!(text.starts_with("provider.prometheus.rangeQuery.start: "), "{text}");
-}
-
-#[tokio::test]
-async fn warnings_are_kept() {
-    let body = r#"{"status":"success","warnings":["a slow store","metric might not be a counter"],"infos":["x"],"data":{"resultType":"vector","result":[]}}"#;
-    let server = Server::start(move |_| Answer::json(body)).await;
-    let sample = sample(options(), query(&server.url)).await;
-    assert_eq!(sample.metadata["warnings"], r#""a slow store", "metric might not be a counter""#);
-}
-
-#[tokio::test]
-async fn headers_and_basic_credentials_are_sent() {
-    let server = Server::start(|_| Answer::json(vector("1"))).await;
-    let header = |key: &str, value: &str| WebMetricHeader { key: key.to_owned(), value: value.to_owned() };
-    let mut metric = query(&server.url);
-    metric.headers = vec![header("X-Scope-OrgID", "team"), header("Authorization", "Bearer t0k")];
-    sample(options(), metric.clone()).await.outcome.unwrap();
-    let basic = BasicAuth { username: Some("Aladdin".to_owned()), password: Some("open sesame".to_owned()) };
-    metric.authentication = Some(Authentication { basic_auth: Some(basic), ..Authentication::default() });
-    sample(options(), metric.clone()).await.outcome.unwrap();
-    let seen = server.seen();
-    assert_eq!(seen[0].header("x-scope-orgid"), Some("team"));
-    assert_eq!(seen[0].header("authorization"), Some("Bearer t0k"));
-    // RFC 7617's own example.
-    assert_eq!(seen[1].header("authorization"), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
-
-    metric.headers = vec![header("bad name", "x")];
-    assert_eq!(error(metric.clone()).await.1, "provider.prometheus.headers[\"bad name\"]: is not a header name");
-    metric.headers = vec![header("X-A", "a\nb")];
-    assert_eq!(
-        error(metric).await.1,
-        "provider.prometheus.headers[\"X-A\"]: the value holds characters that a header cannot carry"
-    );
-}
-
-#[tokio::test]
-async fn requests_are_signed_for_aws() {
-    let server = Server::start(|_| Answer::json(vector("1"))).await;
-    let sigv4 = Sigv4Config { region: Some("eu-west-1".to_owned()), ..Sigv4Config::default() };
-    let with = |sigv4: Sigv4Config| PrometheusMetric {
-        authentication: Some(Authentication { sigv4: Some(sigv4), ..Authentication::default() }),
-        ..query(&server.url)
-    };
-    let aws = AwsCredentials {
-        access_key_id: "AKID".to_owned(),
-        secret_access_key: "hush-hush".to_owned(),
-        session_token: Some("tok".to_owned()),
-    };
-    sample(MeasurerOptions { aws: Some(aws), ..options() }, with(sigv4.clone())).await.outcome.unwrap();
-    let seen = server.seen();
-    let authorization = seen[0].header("authorization").unwrap();
-    assert!(
-        authorization.starts_with(
-            "AWS4-HMAC-SHA256 Credential=AKID/20260102/eu-west-1/aps/aws4_request, \
-             SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, Signature="
-        ),
-        "{authorization}"
-    );
-    assert_eq!(seen[0].header("x-amz-date"), Some("20260102T030405Z"));
-    assert_eq!(seen[0].header("x-amz-security-token"), Some("tok"));
-
-    assert_eq!(
-        error(with(sigv4.clone())).await.1,
-        "provider.prometheus.authentication.sigv4: needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the controller's \
-         environment"
-    );
-    let role = Sigv4Config { role_arn: Some("arn:aws:iam::1:role/x".to_owned()), ..sigv4.clone() };
-    let (_, text) = error(with(role)).await;
-    assert!(text.starts_with("provider.prometheus.authentication.sigv4.roleArn: is not supported: "), "{text}");
-    let profile = Sigv4Config { profile: Some("x".to_owned()), ..sigv4 };
-    let (_, text) = error(with(profile)).await;
-    assert!(text.starts_with("provider.prometheus.authentication.sigv4.profile: is not supported: "), "{text}");
-}
-
-#[tokio::test]
-async fn an_empty_authentication_is_none_and_two_are_refused() {
-    let server = Server::start(|_| Answer::json(vector("1"))).await;
-    let mut metric = query(&server.url);
-    metric.authentication = Some(Authentication {
-        basic_auth: Some(BasicAuth::default()),
-        oauth2: Some(OAuth2Config::default()),
-        sigv4: Some(Sigv4Config::default()),
-    });
-    sample(options(), metric.clone()).await.outcome.unwrap();
-    assert_eq!(server.seen()[0].header("authorization"), None);
-    metric.authentication = Some(Authentication {
-        basic_auth: Some(BasicAuth { username: Some("u".to_owned()), password: None }),
-        oauth2: None,
-        sigv4: Some(Sigv4Config { region: Some("r".to_owned()), ..Sigv4Config::default() }),
-    });
-    assert_eq!(
-        error(metric).await.1,
-        "provider.prometheus.authentication: has more than one of basicAuth, oauth2 and sigv4; give one"
-    );
-}
-
-#[tokio::test]
-async fn no_message_holds_a_secret() {
-    // The server echoes all that it was sent.
-    let server = Server::start(|request| {
-        Answer::status(500, format!("{:?} {} {}", request.headers, request.target, request.body))
-    })
-    .await;
-    let mut metric = query(&server.url.replace("http://", "http://user:url-pass@"));
-    metric.query = Some("up{key=\"arg secret\"}".to_owned());
-    metric.headers = vec![WebMetricHeader { key: "X-Api-Key".to_owned(), value: "header-secret".to_owned() }];
-    let basic = BasicAuth { username: Some("u".to_owned()), password: Some("basic-secret".to_owned()) };
-    metric.authentication = Some(Authentication { basic_auth: Some(basic), ..Authentication::default() });
-    let metric = super::tests::metric(metric);
-    let secrets = ["arg secret".to_owned(), String::new()];
-    let measured = Measurer::new(options()).unwrap().measure_and_judge(&metric, &Defaults::default(), &secrets, now()).await;
-    let all = format!("{measured:?}");
-    assert!(all.contains("HTTP 500") && all.contains("*****"), "{all}");
-    for secret in ["arg secret", "arg%20secret", "arg+secret", "url-pass", "header-secret", "basic-secret", "dTpiYXNpYy1zZWNyZXQ="] {
-        assert!(!all.contains(secret), "{secret} in {all}");
-    }
-    assert_eq!(measured.metric_metadata["ResolvedPrometheusQuery"], "up{key=\"*****\"}");
 }

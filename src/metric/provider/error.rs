@@ -1,7 +1,8 @@
 //! What can go wrong when a metric is measured: a closed list, each kind told apart by its sentence.
 //!
-//! The sentence is what a person reads in `kubectl describe` in the middle of the night, so each says what was asked,
-//! of whom, what came back, and where it helps what to do. No sentence carries a secret (see [`Redactor`]).
+//! The sentence is what a person reads in `kubectl describe` in the middle of the night, so each says what
+//! was asked, of whom, what came back, and where it helps what to do. No sentence carries a secret (see
+//! [`Redactor`]).
 
 use super::redact::Redactor;
 
@@ -116,7 +117,9 @@ pub enum ProviderError {
     },
 
     /// A Prometheus result from which no number can be taken.
-    #[error("{target} returned {found}, which has no numbers to judge; the query must return a vector, a matrix or a scalar")]
+    #[error(
+        "{target} returned {found}, which has no numbers to judge; the query must return a vector, a matrix or a scalar"
+    )]
     ResultType {
         /// Who was asked.
         target: String,
@@ -224,7 +227,11 @@ impl ProviderError {
         let clean = |text: &mut String| *text = redactor.line(text);
         match &mut self {
             Self::AddressMissing => {}
-            Self::AddressInvalid { field: _, address, reason } => {
+            Self::AddressInvalid {
+                field: _,
+                address,
+                reason,
+            } => {
                 clean(address);
                 clean(reason);
             }
@@ -236,20 +243,37 @@ impl ProviderError {
                 clean(target);
                 match cause {
                     Unreached::Refused | Unreached::ConnectTimeout(_) | Unreached::Closed => {}
-                    Unreached::Dns(text) | Unreached::Tls(text) | Unreached::NotHttp(text) | Unreached::Other(text) => clean(text),
+                    Unreached::Dns(text)
+                    | Unreached::Tls(text)
+                    | Unreached::NotHttp(text)
+                    | Unreached::Other(text) => clean(text),
                 }
             }
-            Self::Timeout { target, seconds: _, stage: _ } | Self::TooLarge { target, limit: _ } => clean(target),
+            Self::Timeout {
+                target,
+                seconds: _,
+                stage: _,
+            }
+            | Self::TooLarge { target, limit: _ } => clean(target),
             Self::Status { target, status, body } => {
                 clean(target);
                 clean(status);
                 clean(body);
             }
-            Self::Redirect { target, status: _, location } => {
+            Self::Redirect {
+                target,
+                status: _,
+                location,
+            } => {
                 clean(target);
                 clean(location);
             }
-            Self::Prometheus { target, status: _, error_type, message } => {
+            Self::Prometheus {
+                target,
+                status: _,
+                error_type,
+                message,
+            } => {
                 clean(target);
                 clean(error_type);
                 clean(message);
@@ -284,5 +308,9 @@ fn timeout_text(target: &str, seconds: u64, stage: Stage) -> String {
 }
 
 fn body_text(body: &str) -> String {
-    if body.is_empty() { String::new() } else { format!(": {body}") }
+    if body.is_empty() {
+        String::new()
+    } else {
+        format!(": {body}")
+    }
 }

@@ -14,7 +14,10 @@ pub enum Gap {
 impl std::fmt::Display for Gap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Empty(kind) => write!(f, "the query returned no data (empty {kind}): no series matched it"),
+            Self::Empty(kind) => write!(
+                f,
+                "the query returned no data (empty {kind}): no series matched it"
+            ),
             Self::AllNan => f.write_str("the query returned NaN (usually 0/0: no requests)"),
             Self::SomeNan(nan, all) => write!(f, "{nan} of the {all} values that the query returned are NaN"),
         }
@@ -47,7 +50,9 @@ impl Gap {
     /// | NaN | `len(result) == 0 \|\| !(result[0] > 0.05)` | no |
     /// | NaN | `isNaN(result[0]) \|\| result[0] > 0.9` | yes |
     pub(crate) fn is_handled_by(&self, condition: Option<&str>) -> bool {
-        let Some(condition) = condition else { return matches!(self, Self::SomeNan(..)) };
+        let Some(condition) = condition else {
+            return matches!(self, Self::SomeNan(..));
+        };
         let code = without_strings(condition);
         match self {
             // Not `isNil` and `default`: an empty list is not nil, so they let it pass unseen.

@@ -3,13 +3,14 @@
 use crate::metric::sigv4::percent_encode;
 
 /// What stands where a secret stood. The contract's own mark.
-pub const MARK: &str = "*****";
+pub(crate) const MARK: &str = "*****";
 
 /// The longest text of a message or a metadata value, in characters.
-pub const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
-/// The longest stored value, in characters. A query that returns thousands of series must not fill the object's status.
-pub const MAX_VALUE: usize = 4096;
+/// The longest stored value, in characters. A query that returns thousands of series must not fill the
+/// object's status.
+pub(crate) const MAX_VALUE: usize = 4096;
 
 /// The secrets of one measurement, in every form in which a server may echo them.
 #[derive(Clone, Default)]
@@ -25,7 +26,8 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Adds a secret as it is, percent-encoded and as the inside of a JSON string. An empty text is no secret.
+    /// Adds a secret as it is, percent-encoded and as the inside of a JSON string. An empty text is no
+    /// secret.
     pub(crate) fn add(&mut self, secret: &str) {
         if secret.is_empty() {
             return;
@@ -53,7 +55,8 @@ impl Redactor {
         text
     }
 
-    /// The text without secrets, cut to [`MAX_TEXT`] characters. Secrets go first: a cut must not leave half of one.
+    /// The text without secrets, cut to [`MAX_TEXT`] characters. Secrets go first: a cut must not leave half
+    /// of one.
     pub(crate) fn line(&self, text: &str) -> String {
         cut(&self.scrub(text), MAX_TEXT)
     }
@@ -72,7 +75,8 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
     }
 }
 
-/// The beginning of a body as one line: white space folded, control characters dropped, at most 200 characters.
+/// The beginning of a body as one line: white space folded, control characters dropped, at most 200
+/// characters.
 ///
 /// `limit` counts characters before a secret is struck out, so callers redact the body first.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {

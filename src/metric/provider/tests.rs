@@ -8,7 +8,10 @@ use crate::metric::http::testing::{Answer, Server, nobody};
 use AnalysisPhase::{Error, Failed, Inconclusive, Successful};
 
 fn measurer() -> Measurer {
-    let transport = TransportOptions { proxy_from_env: false, ..TransportOptions::default() };
+    let transport = TransportOptions {
+        proxy_from_env: false,
+        ..TransportOptions::default()
+    };
     Measurer::new(MeasurerOptions { transport, aws: None }).unwrap()
 }
 
@@ -31,14 +34,22 @@ fn prometheus(address: &str, success: &str, failure: &str) -> Metric {
 
 async fn judged(metric: &Metric) -> Measured {
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
-    measurer().measure_and_judge(metric, &Defaults::default(), &[], now).await
+    measurer()
+        .measure_and_judge(metric, &Defaults::default(), &[], now)
+        .await
 }
 
 /// A Prometheus that always returns a vector of these values.
 async fn returning(values: &'static [&'static str]) -> Server {
     Server::start(move |_| {
-        let series: Vec<String> = values.iter().map(|v| format!(r#"{{"metric":{{}},"value":[1,"{v}"]}}"#)).collect();
-        Answer::json(format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#, series.join(",")))
+        let series: Vec<String> = values
+            .iter()
+            .map(|v| format!(r#"{{"metric":{{}},"value":[1,"{v}"]}}"#))
+            .collect();
+        Answer::json(format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{}]}}}}"#,
+            series.join(",")
+        ))
     })
     .await
 }
@@ -61,24 +72,48 @@ async fn no_data_never_promotes_unless_the_condition_deals_with_it() {
         ("none(result, # > 0.1)", "", Inconclusive, Inconclusive),
         ("", "result[0] > 0.05", Error, Inconclusive),
         ("", "any(result, # > 0.05)", Inconclusive, Inconclusive),
-        ("", "len(result) > 0 && result[0] > 0.05", Successful, Inconclusive),
+        (
+            "",
+            "len(result) > 0 && result[0] > 0.05",
+            Successful,
+            Inconclusive,
+        ),
         ("result[0] <= 0.05", "result[0] > 0.05", Error, Inconclusive),
         // Somebody does.
-        ("len(result) == 0 || isNaN(result[0]) || result[0] > 0.9", "", Successful, Successful),
+        (
+            "len(result) == 0 || isNaN(result[0]) || result[0] > 0.9",
+            "",
+            Successful,
+            Successful,
+        ),
         ("result == [] || result[0] > 0.9", "", Successful, Failed),
         ("(get(result, 0) ?? 1) > 0.9", "", Successful, Failed),
         // An empty list is not nil: whoever asks for nil has not thought of it.
         ("default(result, 1) == 1 || result[0] > 0.9", "", Error, Failed),
-        ("", "!isNil(result) && any(result, # > 0.05)", Inconclusive, Inconclusive),
+        (
+            "",
+            "!isNil(result) && any(result, # > 0.05)",
+            Inconclusive,
+            Inconclusive,
+        ),
         ("all(result, isNaN(#) || # > 0.9)", "", Inconclusive, Successful),
         // A condition for failure that deals with it does not make a vacuous success good.
-        ("all(result, # < 2)", "len(result) > 9", Inconclusive, Inconclusive),
+        (
+            "all(result, # < 2)",
+            "len(result) > 9",
+            Inconclusive,
+            Inconclusive,
+        ),
     ];
     for (success, failure, on_empty, on_nan) in table {
-        for (server, gap, expected, value) in [(&empty, EMPTY, on_empty, "[]"), (&nan, NAN, on_nan, "[NaN]")] {
+        for (server, gap, expected, value) in [(&empty, EMPTY, on_empty, "[]"), (&nan, NAN, on_nan, "[NaN]")]
+        {
             let measured = judged(&prometheus(&server.url, success, failure)).await;
             let message = measured.message.unwrap();
-            assert_eq!(measured.phase, *expected, "{success:?} {failure:?} {value}: {message}");
+            assert_eq!(
+                measured.phase, *expected,
+                "{success:?} {failure:?} {value}: {message}"
+            );
             assert_eq!(measured.value.as_deref(), Some(value));
             assert!(message.starts_with(gap), "{success:?} {failure:?}: {message}");
             match expected {
@@ -94,17 +129,31 @@ async fn no_data_never_promotes_unless_the_condition_deals_with_it() {
 
 #[tokio::test]
 async fn data_is_judged_as_the_contract_says() {
-    let (good, bad, mixed) = (returning(&["0.999"]).await, returning(&["0.99"]).await, returning(&["0.999", "NaN"]).await);
+    let (good, bad, mixed) = (
+        returning(&["0.999"]).await,
+        returning(&["0.99"]).await,
+        returning(&["0.999", "NaN"]).await,
+    );
     let seed = "len(result) > 0 && result[0] >= 0.995";
     for (server, success, failure, phase, message) in [
         (&good, seed, "", Successful, None),
         (&bad, seed, "", Failed, None),
         (&good, "", "", Successful, None),
         (&bad, "result[0] > 0.995", "result[0] < 0.95", Inconclusive, None),
-        (&mixed, seed, "", Successful, Some("1 of the 2 values that the query returned are NaN")),
+        (
+            &mixed,
+            seed,
+            "",
+            Successful,
+            Some("1 of the 2 values that the query returned are NaN"),
+        ),
     ] {
         let measured = judged(&prometheus(&server.url, success, failure)).await;
-        assert_eq!((measured.phase, measured.message.as_deref()), (phase, message), "{success:?} {failure:?}");
+        assert_eq!(
+            (measured.phase, measured.message.as_deref()),
+            (phase, message),
+            "{success:?} {failure:?}"
+        );
         assert_eq!(measured.error_kind, None);
     }
 }
@@ -113,9 +162,15 @@ async fn data_is_judged_as_the_contract_says() {
 async fn a_condition_that_nobody_understands_asks_no_server() {
     let server = returning(&["1"]).await;
     let measured = judged(&prometheus(&server.url, "result[0] >", "")).await;
-    assert_eq!((measured.phase, measured.error_kind), (Error, Some("InvalidCondition")));
+    assert_eq!(
+        (measured.phase, measured.error_kind),
+        (Error, Some("InvalidCondition"))
+    );
     let message = measured.message.unwrap();
-    assert!(message.starts_with("could not evaluate successCondition \"result[0] >\": "), "{message}");
+    assert!(
+        message.starts_with("could not evaluate successCondition \"result[0] >\": "),
+        "{message}"
+    );
     assert!(server.seen().is_empty());
 }
 
@@ -123,21 +178,37 @@ async fn a_condition_that_nobody_understands_asks_no_server() {
 async fn a_provider_that_fails_is_an_error_with_its_sentence() {
     let address = nobody().await;
     let measured = judged(&prometheus(&address, "result[0] > 0", "")).await;
-    assert_eq!((measured.phase, measured.error_kind, measured.value), (Error, Some("Unreachable"), None));
-    assert_eq!(measured.message.unwrap(), format!("cannot reach Prometheus at {address}: connection refused"));
+    assert_eq!(
+        (measured.phase, measured.error_kind, measured.value),
+        (Error, Some("Unreachable"), None)
+    );
+    assert_eq!(
+        measured.message.unwrap(),
+        format!("cannot reach Prometheus at {address}: connection refused")
+    );
     assert_eq!(measured.metric_metadata["ResolvedPrometheusQuery"], "q");
 }
 
 #[tokio::test]
 async fn the_provider_must_be_one_and_known() {
     let text = |provider: MetricProvider| async move {
-        let metric = Metric { name: "m".to_owned(), provider, ..Metric::default() };
+        let metric = Metric {
+            name: "m".to_owned(),
+            provider,
+            ..Metric::default()
+        };
         judged(&metric).await.message.unwrap()
     };
     assert_eq!(supported_providers(), ["prometheus", "web"]);
-    assert_eq!(text(MetricProvider::default()).await, "provider: names no provider");
+    assert_eq!(
+        text(MetricProvider::default()).await,
+        "provider: names no provider"
+    );
     let provider: MetricProvider = serde_json::from_str(r#"{"datadog":{"query":"q"}}"#).unwrap();
-    assert_eq!(text(provider).await, "the provider \"datadog\" is not supported; supported are: prometheus, web");
+    assert_eq!(
+        text(provider).await,
+        "the provider \"datadog\" is not supported; supported are: prometheus, web"
+    );
     let two = MetricProvider {
         prometheus: Some(PrometheusMetric::default()),
         web: Some(WebMetric::default()),
@@ -151,11 +222,17 @@ async fn what_is_stored_is_bounded() {
     let numbers: Vec<String> = (0..50_000).map(|n| n.to_string()).collect();
     let body = format!("[{}]", numbers.join(","));
     let server = Server::start(move |_| Answer::json(body.clone())).await;
-    let web = WebMetric { url: server.url.clone(), ..WebMetric::default() };
+    let web = WebMetric {
+        url: server.url.clone(),
+        ..WebMetric::default()
+    };
     let metric = Metric {
         name: "m".to_owned(),
         success_condition: Some("len(result) == 50000".to_owned()),
-        provider: MetricProvider { web: Some(web), ..MetricProvider::default() },
+        provider: MetricProvider {
+            web: Some(web),
+            ..MetricProvider::default()
+        },
         ..Metric::default()
     };
     let measured = judged(&metric).await;
@@ -189,7 +266,11 @@ fn conditions_that_deal_with_a_gap() {
         assert_eq!(empty.is_handled_by(Some(condition)), of_empty, "{condition}");
         assert_eq!(Gap::AllNan.is_handled_by(Some(condition)), of_nan, "{condition}");
     }
-    assert!(!empty.is_handled_by(None) && !Gap::AllNan.is_handled_by(None) && Gap::SomeNan(1, 2).is_handled_by(None));
+    assert!(
+        !empty.is_handled_by(None)
+            && !Gap::AllNan.is_handled_by(None)
+            && Gap::SomeNan(1, 2).is_handled_by(None)
+    );
 }
 
 #[test]
@@ -198,7 +279,15 @@ fn secrets_are_struck_out_in_every_spelling() {
     for secret in ["", "a b&\"c\"", "a b", "p/w+d"] {
         redactor.add(secret);
     }
-    for text in ["a b&\"c\"", "a b&\\\"c\\\"", "a%20b%26%22c%22", "a+b%26%22c%22", "p/w+d", "p%2Fw%2Bd", "a b"] {
+    for text in [
+        "a b&\"c\"",
+        "a b&\\\"c\\\"",
+        "a%20b%26%22c%22",
+        "a+b%26%22c%22",
+        "p/w+d",
+        "p%2Fw%2Bd",
+        "a b",
+    ] {
         assert_eq!(redactor.scrub(&format!("<{text}>")), "<*****>", "{text}");
     }
     assert_eq!(redactor.scrub("nothing"), "nothing");
