@@ -101,7 +101,10 @@ fn controller(args: ControllerArgs) -> anyhow::Result<()> {
 fn log(args: &ControllerArgs) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.log_level)
         .with_context(|| format!("--loglevel {:?} is no level and no filter", args.log_level))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // Spans of the runtime repeat what every line of ours names already.
+    let filter = filter.add_directive("kube_runtime=off".parse()?);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     if args.log_format == "json" {
         log.json().init();
     } else {

@@ -19,9 +19,13 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
         settle(ctx, draft);
         return;
     }
-    if ctx.status.promote_full == Some(true) {
-        skip_all(ctx, draft);
-    } else if revision::is_within_rollback_window(ctx) && !ctx.is_aborted() {
+    if ctx.stable.is_none() {
+        // The first deployment: there is nothing to compare with, and no step to take.
+        promote(ctx, draft);
+        return;
+    }
+    let rolls_back = revision::is_within_rollback_window(ctx) && !ctx.is_aborted();
+    if ctx.status.promote_full == Some(true) || rolls_back {
         skip_all(ctx, draft);
     } else if ctx.is_aborted() {
         draft.abort(canary::new_revision(ctx), None);
