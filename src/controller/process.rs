@@ -54,11 +54,22 @@ pub struct Options {
 /// Runs until `stop` turns true. An error is a sentence for the operator: the process should end with it.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
     let (ready, readiness) = watch::channel(Readiness::Starting);
-    let probes = serve::probes(options.healthz_port, readiness, stop.clone());
+    // The probes answer until the very end of the work, the release of the lease included.
+    let (worked, finished) = watch::channel(false);
+    let probes = serve::probes(options.healthz_port, readiness, finished);
+    let work = async {
+        let ended = work(client, options, stop, ready).await;
+        worked.send_replace(true);
+        ended
+    };
+    tokio::pin!(probes, work);
     tokio::select! {
-        // The probes end by themselves only when they cannot be served, or are told to stop.
-        ended = probes => ended,
-        ended = work(client, options, stop, ready) => ended,
+        ended = &mut work => {
+            probes.await?;
+            ended
+        }
+        // Without probes nobody would know how this process does: it ends, and with it the work.
+        ended = &mut probes => ended,
     }
 }
 
@@ -94,33 +105,29 @@ async fn work(
         defaults,
         run_trigger.clone(),
     ));
+    let (finished, mut all_passed) = watch::channel(false);
     let passes = run_passes(&options, &stores, (rollout_queue, &rollouts), (run_queue, &runs), &stop);
+    let passes = async {
+        passes.await;
+        finished.send_replace(true);
+    };
+    // The lease is held until the passes under way are finished, and then given to whoever comes next.
     let hold = async {
         match &mut elector {
-            Some(elector) => elector.hold(&mut stopping).await,
+            Some(elector) => elector.hold(&mut all_passed).await,
             None => {
-                // Ends with `stop`; its sender lives as long as the process.
-                let _ = stopping.wait_for(|stop| *stop).await;
+                let _ = all_passed.wait_for(|passed| *passed).await;
                 Ended::Released
             }
         }
     };
     tokio::pin!(passes, hold);
     let ended = tokio::select! {
-        () = &mut passes => None,
-        ended = &mut hold => Some(ended),
+        () = &mut passes => hold.await,
+        ended = &mut hold => ended,
     };
-    if ended == Some(Ended::Lost) {
+    if ended == Ended::Lost {
         bail!("lost the leader election: another process may lead now, so this one ends");
-    }
-    // Told to stop: the passes under way are finished before the lease is given to another.
-    if ended.is_none() && !*stop.borrow() {
-        bail!("the passes ended by themselves");
-    }
-    if ended.is_some() {
-        passes.await;
-    } else {
-        hold.await;
     }
     drop((events, rollouts, runs));
     tasks.shutdown().await;
