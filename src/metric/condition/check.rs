@@ -343,8 +343,7 @@ fn binary(node: &Node, operator: Binary, left: &Type, right: &Type) -> Result<Ty
                 let message = format!("{} is never in a list of {}s", left.name(), item.bare());
                 return Err(Fault::new(node.at, message));
             }
-            List(_) => Some(Bool),
-            Unknown => Some(Bool),
+            List(_) | Unknown => Some(Bool),
             _ => None,
         },
         Binary::Matches | Binary::Contains | Binary::StartsWith | Binary::EndsWith => {

@@ -111,7 +111,7 @@ pub(super) const UNPARSABLE: [(&str, &str); 76] = [
     ("1 +", "column 4: expected a value, found the end"),
     (r#""abc"#, r#"column 1: the string is not closed: expected ""#),
     (
-        r#"'\q'"#,
+        r"'\q'",
         r#"column 2: unknown escape: expected \n, \t, \\, \", \xHH, \uHHHH or the like"#,
     ),
     ("@", "column 1: unexpected character '@'"),
