@@ -13,6 +13,7 @@
 //! - A nil result may be guarded: `result == nil || result > 1` is true of nil; the reference rejects the whole
 //!   condition.
 //! - Numbers equal by value inside maps too: `result == {"code": 200}` holds for `{"code": 200}` read from JSON.
+//! - A list of floats only counts as one of Prometheus, also when it came as JSON: `result[0] == "x"` is an error.
 //! - What overflows 64 bits, and `int` of NaN or infinity, is an error instead of a wrong number.
 //! - `Month()` and `Weekday()` are plain whole numbers.
 //! - Maps are ordered by key.

@@ -4,6 +4,8 @@
 //! in a part that this evaluation would not reach. It runs when an expression is parsed, when nothing is known of the
 //! result, and again for each result.
 
+mod functions;
+
 use super::Fault;
 use super::ast::{Binary, Kind, Node, Pointer, Unary};
 use super::builtins::Builtin;
@@ -103,7 +105,7 @@ struct Checker<'n> {
 fn mismatch(node: &Node, symbol: &str, left: &Type, right: &Type) -> Fault {
     Fault::new(
         node.at,
-        format!("{symbol} cannot take {} and {}", left.name(), right.name()),
+        format!("cannot apply {symbol} to {} and {}", left.name(), right.name()),
     )
 }
 
@@ -205,7 +207,7 @@ impl<'n> Checker<'n> {
                 for argument in arguments {
                     types.push(self.visit(argument)?);
                 }
-                returned(*function, &types)
+                functions::called(node, *function, &types)?
             }
             Kind::Iterate {
                 function,
@@ -312,6 +314,7 @@ impl<'n> Checker<'n> {
             Builtin::Filter | Builtin::SortBy => Type::List(Box::new(items)),
             Builtin::Map => Type::List(Box::new(mapped)),
             Builtin::GroupBy => Type::Map,
+            Builtin::Find | Builtin::FindLast => items,
             _ => Type::Unknown,
         })
     }
@@ -340,8 +343,7 @@ fn binary(node: &Node, operator: Binary, left: &Type, right: &Type) -> Result<Ty
                 let message = format!("{} is never in a list of {}s", left.name(), item.bare());
                 return Err(Fault::new(node.at, message));
             }
-            List(_) => Some(Bool),
-            Unknown => Some(Bool),
+            List(_) | Unknown => Some(Bool),
             _ => None,
         },
         Binary::Matches | Binary::Contains | Binary::StartsWith | Binary::EndsWith => {
@@ -415,90 +417,4 @@ fn member(node: &Node, base: &Type, key: &Type) -> Result<Type, Fault> {
         (base, _) => format!("{} has no elements", base.name()),
     };
     Err(Fault::new(node.at, message))
-}
-
-/// What a function without a predicate yields.
-fn returned(function: Builtin, arguments: &[Type]) -> Type {
-    match function {
-        Builtin::Len
-        | Builtin::Int
-        | Builtin::AsInt
-        | Builtin::IndexOf
-        | Builtin::LastIndexOf
-        | Builtin::BitAnd
-        | Builtin::BitOr
-        | Builtin::BitXor
-        | Builtin::BitNand
-        | Builtin::BitNot
-        | Builtin::BitShl
-        | Builtin::BitShr
-        | Builtin::BitUshr => Type::Int,
-        Builtin::Float
-        | Builtin::AsFloat
-        | Builtin::Ceil
-        | Builtin::Floor
-        | Builtin::Round
-        | Builtin::Mean
-        | Builtin::Median => Type::Float,
-        Builtin::IsNan | Builtin::IsInf | Builtin::IsNil | Builtin::HasPrefix | Builtin::HasSuffix => {
-            Type::Bool
-        }
-        Builtin::String
-        | Builtin::Trim
-        | Builtin::TrimPrefix
-        | Builtin::TrimSuffix
-        | Builtin::Upper
-        | Builtin::Lower
-        | Builtin::Replace
-        | Builtin::Repeat
-        | Builtin::Join
-        | Builtin::Type
-        | Builtin::ToJson
-        | Builtin::ToBase64
-        | Builtin::FromBase64 => Type::String,
-        Builtin::Split | Builtin::SplitAfter => Type::List(Box::new(Type::String)),
-        Builtin::Concat
-        | Builtin::Flatten
-        | Builtin::Reverse
-        | Builtin::Uniq
-        | Builtin::Sort
-        | Builtin::Keys
-        | Builtin::Values
-        | Builtin::ToPairs => Type::List(Box::new(Type::Unknown)),
-        Builtin::Take => match arguments.first() {
-            Some(list @ Type::List(_)) => list.clone(),
-            _ => Type::List(Box::new(Type::Unknown)),
-        },
-        Builtin::FromPairs => Type::Map,
-        Builtin::Now | Builtin::Date => Type::Time,
-        Builtin::Duration => Type::Duration,
-        Builtin::Timezone => Type::Zone,
-        Builtin::Abs => match arguments.first() {
-            Some(number @ (Type::Int | Type::Float)) => number.clone(),
-            _ => Type::Unknown,
-        },
-        // Elements of anything, or the measurement; and those with a predicate, which do not come here.
-        Builtin::First
-        | Builtin::Last
-        | Builtin::Get
-        | Builtin::Max
-        | Builtin::Min
-        | Builtin::FromJson
-        | Builtin::Default
-        | Builtin::All
-        | Builtin::Any
-        | Builtin::Count
-        | Builtin::Filter
-        | Builtin::Find
-        | Builtin::FindIndex
-        | Builtin::FindLast
-        | Builtin::FindLastIndex
-        | Builtin::GroupBy
-        | Builtin::Map
-        | Builtin::None
-        | Builtin::One
-        | Builtin::Reduce
-        | Builtin::SortBy
-        | Builtin::Sum => Type::Unknown,
-    }
 }

@@ -5,8 +5,11 @@ use super::value::{Key, Value};
 
 /// The longest source text of an expression, in bytes.
 pub const MAX_SOURCE: usize = 4096;
-/// How deep the parts of an expression may nest. Parser and evaluator recurse this deep at most.
-pub const MAX_DEPTH: usize = 100;
+/// How deep the parts of an expression may nest; in `a or b or c` each operator is a level too.
+///
+/// Parser and evaluator recurse this deep at most: without optimisation a level takes up to 16 KiB of stack, all of
+/// them 1 MiB, and a worker has 2 MiB.
+pub const MAX_DEPTH: usize = 64;
 /// Steps of one evaluation: every part evaluated, every element compared or visited is one.
 pub const MAX_STEPS: u64 = 5_000_000;
 /// Values built by one evaluation; 16 bytes of text count as one value.

@@ -58,7 +58,7 @@ fn mismatch(symbol: &str, at: usize, left: &Value, right: &Value) -> Fault {
     Fault::new(
         at,
         format!(
-            "{symbol} cannot take {} and {}",
+            "cannot apply {symbol} to {} and {}",
             left.shortened_kind(),
             right.shortened_kind()
         ),
@@ -332,11 +332,11 @@ pub(super) fn member<'v>(base: &'v Value, key: &Value, at: usize) -> Result<Foun
                 let message = format!("a list has no field {name:?}: its elements are [0], [1] and so on");
                 return Err(Fault::new(at, message));
             }
-            position(at, key, items.len(), "the list", "elements")
+            position(at, key, items.len(), "the list", "element")
                 .map(|index| items.get(index).map_or(Found::Made(Value::Nil), Found::Part))
         }
         Value::String(text) if !matches!(key, Value::String(_)) => {
-            let index = position(at, key, text.len(), "the string", "bytes")?;
+            let index = position(at, key, text.len(), "the string", "byte")?;
             Ok(Found::Made(
                 text.as_bytes()
                     .get(index)
@@ -373,10 +373,10 @@ fn position(at: usize, key: &Value, length: usize, what: &str, unit: &str) -> Re
         usize::try_from(index).ok()
     };
     from_start.filter(|position| *position < length).ok_or_else(|| {
-        let held = if length == 0 {
-            format!("{what} is empty")
-        } else {
-            format!("{what} has {length} {unit}")
+        let held = match length {
+            0 => format!("{what} is empty"),
+            1 => format!("{what} has 1 {unit}"),
+            _ => format!("{what} has {length} {unit}s"),
         };
         Fault::new(at, format!("index {index} is out of range: {held}"))
     })

@@ -1,6 +1,7 @@
 //! Tokens to a tree. Names, functions, methods and the number of arguments are checked here, before anything runs.
 
 mod operand;
+mod words;
 
 use super::Fault;
 use super::ast::{Binary, Comparison, Kind, Node, Unary};

@@ -165,6 +165,7 @@ impl Value {
             left: limit,
         };
         if write!(short, "{self}").is_err() {
+            short.text.pop();
             short.text.push('…');
         }
         short.text
@@ -180,7 +181,7 @@ struct Short {
 impl fmt::Write for Short {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         for character in piece.chars() {
-            if self.left <= 1 {
+            if self.left == 0 {
                 return Err(fmt::Error);
             }
             self.left -= 1;

@@ -135,7 +135,7 @@ const fn named(name: &'static str, arguments: usize) -> Method {
 }
 
 /// The methods of times and durations with the number of their arguments.
-pub(in super::super) const METHODS: [Method; 36] = [
+pub(in super::super) const METHODS: [Method; 35] = [
     named("Abs", 0),
     named("Add", 1),
     named("AddDate", 3),
@@ -150,7 +150,6 @@ pub(in super::super) const METHODS: [Method; 36] = [
     named("In", 1),
     named("IsZero", 0),
     named("Local", 0),
-    named("Location", 0),
     named("Microseconds", 0),
     named("Milliseconds", 0),
     named("Minute", 0),
@@ -274,7 +273,6 @@ fn of_time(
         ("IsZero", []) => Value::Bool(stamp == zero()),
         ("UTC" | "Local", []) => Value::Time(Box::new(time.with_time_zone(TimeZone::UTC))),
         ("In", [Value::Zone(zone)]) => Value::Time(Box::new(time.with_time_zone(zone.clone()))),
-        ("Location", []) => Value::Zone(time.time_zone().clone()),
         ("String", []) => {
             let mut out = String::new();
             show::plain(&Value::Time(Box::new(time.clone())), &mut out);

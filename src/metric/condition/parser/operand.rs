@@ -5,6 +5,7 @@ use super::super::ast::{Kind, Node, Pointer, Unary};
 use super::super::builtins::{self, Builtin, METHODS, Predicate, Signature};
 use super::super::lexer::Token;
 use super::super::value::{Key, Value, int};
+use super::words::{count, near};
 use super::{Parser, Scope};
 
 impl Parser {
@@ -449,17 +450,6 @@ impl Parser {
     }
 }
 
-/// `len takes 1 argument, got 2`.
-fn count(name: &str, (min, max): (usize, usize), got: usize) -> String {
-    let wanted = match (min, max) {
-        (1, 1) => "1 argument".to_owned(),
-        (min, max) if min == max => format!("{min} arguments"),
-        (min, usize::MAX) => format!("at least {min} argument"),
-        (min, max) => format!("{min} to {max} arguments"),
-    };
-    format!("{name} takes {wanted}, got {got}")
-}
-
 /// The value of a number as it is written.
 fn number(at: usize, digits: &str) -> Result<Value, Fault> {
     let lower = digits.to_ascii_lowercase();
@@ -490,45 +480,4 @@ fn number(at: usize, digits: &str) -> Result<Value, Fault> {
             format!("the whole number {digits} is too large (64 bits)"),
         )),
     }
-}
-
-/// `: did you mean a, b?` for the names that differ least; nothing where none is near.
-fn near<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    let most = 1 + name.chars().count() / 4;
-    let mut close: Vec<(usize, &str)> = known
-        .into_iter()
-        .map(|candidate| {
-            (
-                distance(&name.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(distance, _)| *distance <= most)
-        .collect();
-    close.sort_unstable();
-    let names: Vec<&str> = close
-        .into_iter()
-        .take(3)
-        .map(|(_, candidate)| candidate)
-        .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(": did you mean {}?", names.join(", "))
-    }
-}
-
-/// How many characters must be put in, taken out or changed (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
