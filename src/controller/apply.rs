@@ -19,8 +19,8 @@ use crate::api::names::{annotations, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::{RefusalKind, observed};
 use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
+use crate::engine::{RefusalKind, observed};
 
 /// What the intents of one Rollout are carried out with.
 pub struct Applier<'a> {
@@ -301,13 +301,13 @@ impl Applier<'_> {
             steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
         }
         for (key, value) in &patch.annotations {
-            let path = format!(
+            let pointer = format!(
                 "/metadata/annotations/{}",
                 key.replace('~', "~0").replace('/', "~1")
             );
             steps.push(match value {
-                Some(value) => json!({"op": "add", "path": path, "value": value}),
-                None => json!({"op": "remove", "path": path}),
+                Some(value) => json!({"op": "add", "path": pointer, "value": value}),
+                None => json!({"op": "remove", "path": pointer}),
             });
         }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;

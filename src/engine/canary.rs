@@ -134,7 +134,7 @@ fn is_annotated(ctx: &Context, rs: &ReplicaSet) -> bool {
 }
 
 /// Scales a ReplicaSet, together with whatever else of it is out of date: one call.
-fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Draft) {
+pub(crate) fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Draft) {
     let from = context::spec_replicas(rs);
     let is_arm = context::same(Some(rs), ctx.new) || context::same(Some(rs), ctx.stable);
     let scales = to != from;

@@ -1,6 +1,6 @@
 //! The validated view of one Rollout that a pass decides on: defaults resolved, ReplicaSets told apart.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::draft::find_condition;
 use super::identity;
@@ -9,7 +9,18 @@ use super::replicas::{self, Counts, Fenceposts};
 use crate::api::common::PodTemplate;
 use crate::api::names::conditions;
 use crate::api::replica_set::ReplicaSet;
-use crate::api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus,
+};
+
+/// The one strategy that a spec describes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Chosen<'a> {
+    /// Step by step.
+    Canary(&'a CanaryStrategy),
+    /// Two environments.
+    BlueGreen(&'a BlueGreenStrategy),
+}
 
 /// The validated view of one Rollout. Everything in it is what was committed or observed, never what this pass decides.
 pub(crate) struct Context<'a> {
@@ -19,8 +30,10 @@ pub(crate) struct Context<'a> {
     pub rollout: &'a Rollout,
     /// What the user asks for.
     pub spec: &'a RolloutSpec,
-    /// The strategy.
+    /// The strategy, where it is a canary; else an empty one: no steps, no Services.
     pub canary: &'a CanaryStrategy,
+    /// The strategy, where it is blue-green.
+    pub blue_green: Option<&'a BlueGreenStrategy>,
     /// What was committed last.
     pub status: &'a RolloutStatus,
     /// Desired pods, with the default of 1.
@@ -36,8 +49,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Tells the ReplicaSets apart. `canary` and the limits come from a spec that was found valid.
-    pub fn new(observed: &'a Observed, canary: &'a CanaryStrategy, limits: Fenceposts) -> Self {
+    /// Tells the ReplicaSets apart. The strategy comes from a spec that was found valid.
+    pub fn new(observed: &'a Observed, strategy: Chosen<'a>) -> Self {
+        static NONE: OnceLock<CanaryStrategy> = OnceLock::new();
+        let (canary, blue_green) = match strategy {
+            Chosen::Canary(canary) => (canary, None),
+            Chosen::BlueGreen(blue_green) => (NONE.get_or_init(CanaryStrategy::default), Some(blue_green)),
+        };
+        let limits = limits(canary, desired_replicas(&observed.rollout.spec));
         let rollout: &Rollout = &observed.rollout;
         let status = committed(rollout);
         let owned: Vec<&ReplicaSet> = owned(observed).collect();
@@ -57,6 +76,7 @@ impl<'a> Context<'a> {
             rollout,
             spec: &rollout.spec,
             canary,
+            blue_green,
             status,
             replicas: desired_replicas(&rollout.spec),
             limits,
@@ -132,7 +152,7 @@ impl<'a> Context<'a> {
 
 /// The committed status; empty for a Rollout that was never seen before.
 pub(crate) fn committed(rollout: &Rollout) -> &RolloutStatus {
-    static EMPTY: std::sync::OnceLock<RolloutStatus> = std::sync::OnceLock::new();
+    static EMPTY: OnceLock<RolloutStatus> = OnceLock::new();
     rollout
         .status
         .as_ref()

@@ -27,6 +27,8 @@ pub struct Observed {
     pub analysis_runs: Vec<Arc<AnalysisRun>>,
     /// The Services that the Rollout refers to, as far as they exist.
     pub services: Services,
+    /// The names of the pods that each of these Services leads to, as its EndpointSlices show it.
+    pub endpoints: BTreeMap<String, Vec<String>>,
     /// The AnalysisTemplates and ClusterAnalysisTemplates that the Rollout refers to, as far as they exist.
     pub templates: Templates,
     /// What this controller can measure and judge.

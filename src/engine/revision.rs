@@ -106,13 +106,24 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
 
 /// A quota, an admission webhook or a missing permission stands in the way: said, and tried again later.
 fn denied(ctx: &Context, message: &str, draft: &mut Draft) {
-    let name = replica_set_name(observed::name(&ctx.rollout.metadata), &ctx.observed.identity.pod_hash);
+    let name = replica_set_name(
+        observed::name(&ctx.rollout.metadata),
+        &ctx.observed.identity.pod_hash,
+    );
     let message = format!("Failed to create new replica set \"{name}\": {message}");
-    let known =
-        draft.condition(conditions::PROGRESSING).is_some_and(|c| c.reason == reasons::REPLICA_SET_CREATE_ERROR);
-    draft.set_condition(conditions::PROGRESSING, "False", reasons::REPLICA_SET_CREATE_ERROR, message.clone());
+    let known = draft
+        .condition(conditions::PROGRESSING)
+        .is_some_and(|c| c.reason == reasons::REPLICA_SET_CREATE_ERROR);
+    draft.set_condition(
+        conditions::PROGRESSING,
+        "False",
+        reasons::REPLICA_SET_CREATE_ERROR,
+        message.clone(),
+    );
     if !known {
-        draft.notices.push(Notice::warning(reasons::REPLICA_SET_CREATE_ERROR, message));
+        draft
+            .notices
+            .push(Notice::warning(reasons::REPLICA_SET_CREATE_ERROR, message));
     }
 }
 
@@ -282,6 +293,7 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
+    super::blue_green::reset(draft);
     draft.enter_step();
 }
 

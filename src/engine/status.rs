@@ -6,11 +6,11 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::plan::Notice;
-use super::{canary, phase, selector};
+use super::{blue_green, canary, phase, selector};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
-use crate::api::names::{events, reasons};
+use crate::api::names::{events, labels, reasons};
 use crate::api::rollout::RolloutStatus;
 
 /// Brings everything in the draft's status that follows from the world up to date.
@@ -51,6 +51,18 @@ fn count(ctx: &Context, draft: &mut Draft) {
     status.available_replicas = Some(sum(|s| s.available_replicas));
     status.hpa_replicas = status.replicas;
     status.selector = ctx.spec.selector.as_ref().map(selector::to_text);
+    // An autoscaler has to see the pods that answer production, not those of the preview beside them.
+    if ctx.blue_green.is_some()
+        && let Some(active) = blue_green::active(ctx)
+    {
+        status.ready_replicas = Some(active.status.ready_replicas);
+        status.available_replicas = Some(active.status.available_replicas);
+        status.hpa_replicas = Some(active.status.replicas);
+        let hash = labels::POD_TEMPLATE_HASH;
+        let own = status.selector.take().filter(|s| !s.is_empty());
+        let with_hash = format!("{hash}={}", context::hash_of(active));
+        status.selector = Some(own.map_or(with_hash.clone(), |own| format!("{own},{with_hash}")));
+    }
 }
 
 /// The Paused condition, and the Unknown that Progressing becomes while a pause stops the clock.
@@ -137,7 +149,15 @@ fn is_healthy(ctx: &Context, status: &RolloutStatus) -> bool {
         && steps_done
         && number(status.updated_replicas) == ctx.replicas
         && number(status.available_replicas) == ctx.replicas
-        && number(status.replicas) == ctx.replicas
+        && match ctx.blue_green {
+            None => number(status.replicas) == ctx.replicas,
+            Some(bg) => {
+                let selected = status.blue_green.as_ref();
+                selected.is_some_and(|s| s.active_selector == status.current_pod_hash)
+                    && (bg.preview_service.is_none()
+                        || selected.is_some_and(|s| s.preview_selector == status.current_pod_hash))
+            }
+        }
 }
 
 fn progress(ctx: &Context, draft: &mut Draft) {
@@ -205,6 +225,15 @@ fn has_progressed(ctx: &Context, status: &RolloutStatus) -> bool {
         || status.stable_rs != old.stable_rs
         || status.current_step_index != old.current_step_index
         || status.current_step_hash != old.current_step_hash
+        || selectors(status) != selectors(old)
+}
+
+/// Which revisions the Services of a blue-green Rollout select.
+fn selectors(status: &RolloutStatus) -> Option<(&Option<String>, &Option<String>)> {
+    status
+        .blue_green
+        .as_ref()
+        .map(|s| (&s.active_selector, &s.preview_selector))
 }
 
 /// When the lack of progress becomes a failure. `None` while nothing is expected to progress: in a pause, and in a step

@@ -37,7 +37,7 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
 }
 
 /// A Rollout at rest: what a user could still write has no meaning any more.
-fn settle(ctx: &Context, draft: &mut Draft) {
+pub(crate) fn settle(ctx: &Context, draft: &mut Draft) {
     let end = last_index(ctx);
     let status = &mut draft.status;
     status.abort = None;
@@ -73,7 +73,7 @@ fn skip_all(ctx: &Context, draft: &mut Draft) {
 }
 
 /// `abort` was taken back (false, null and missing are alike): from the first step on, with new runs.
-fn retry(ctx: &Context, draft: &mut Draft) {
+pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
     let status = &mut draft.status;
     status.abort = None;
     status.aborted_at = None;
