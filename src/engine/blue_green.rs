@@ -14,7 +14,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::context::{self, Context, counts, hash_of, same, spec_replicas};
+use super::context::{self, Context, counts, hash_of, same};
 use super::draft::Draft;
 use super::environments;
 use super::observed;
