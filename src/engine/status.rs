@@ -184,12 +184,8 @@ fn progress(ctx: &Context, draft: &mut Draft) {
             draft.rewrite_condition(PROGRESSING, TRUE, reasons::REPLICA_SET_UPDATED, message);
         }
     } else if let Some(deadline) = deadline(ctx, draft) {
-        if draft.now <= deadline {
-            draft.wake_at(
-                deadline
-                    .checked_add(SignedDuration::from_secs(1))
-                    .unwrap_or(deadline),
-            );
+        if draft.now < deadline {
+            draft.wake_at(deadline);
             return;
         }
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
@@ -202,11 +198,7 @@ fn progress(ctx: &Context, draft: &mut Draft) {
         return;
     }
     if let Some(deadline) = deadline(ctx, draft) {
-        draft.wake_at(
-            deadline
-                .checked_add(SignedDuration::from_secs(1))
-                .unwrap_or(deadline),
-        );
+        draft.wake_at(deadline);
     }
 }
 
@@ -239,7 +231,9 @@ fn selectors(status: &RolloutStatus) -> Option<(&Option<String>, &Option<String>
 /// When the lack of progress becomes a failure. `None` while nothing is expected to progress: in a pause, and in a step
 /// that waits by its nature. Once passed it stays so until something moves.
 ///
-/// Worked: last progress 10:00:00, `progressDeadlineSeconds: 600`: 10:10:00; looked at again at 10:10:01.
+/// Worked: last progress 10:00:00, `progressDeadlineSeconds: 600`: in time until 10:10:00, and overdue from 10:10:01 on,
+/// which is when it is looked at again. Times on the wire are whole seconds: the last progress may have been at
+/// 10:00:00.9.
 fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     let waits = ctx
         .step()
@@ -261,11 +255,7 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
         return None;
     }
     let seconds = i64::from(progress_deadline(ctx.spec));
-    condition
-        .last_update_time
-        .0
-        .checked_add(SignedDuration::from_secs(seconds))
-        .ok()
+    condition.last_update_time.0.checked_add(SignedDuration::from_secs(seconds.saturating_add(1))).ok()
 }
 
 /// `progressDeadlineSeconds` with its default of ten minutes.

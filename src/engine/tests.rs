@@ -1,1 +1,4 @@
+//! Tests of whole passes.
 
+mod progress;
+mod world;
