@@ -130,6 +130,7 @@ impl Draft {
     pub fn abort(&mut self, revision: i64, cause: Option<&str>) {
         let at = self.time();
         let status = &mut self.status;
+        let (index, begins) = (status.current_step_index, status.aborted_at.is_none());
         status.abort = Some(true);
         status.aborted_at.get_or_insert(at);
         status.pause_conditions.clear();
@@ -137,9 +138,13 @@ impl Draft {
         if status.current_step_index.is_some() {
             status.current_step_index = Some(0);
         }
+        let moved = status.current_step_index != index;
         let known = find_condition(status, conditions::PROGRESSING)
             .is_some_and(|c| c.reason == reasons::ROLLOUT_ABORTED && c.status == "False");
-        self.enter_step();
+        // Every pass of an aborted rollout comes here: a time that moved with each would be a write without end.
+        if begins || moved {
+            self.enter_step();
+        }
         if known && cause.is_none() {
             return;
         }

@@ -1,4 +1,5 @@
 //! Tests of whole passes.
 
+mod abort;
 mod progress;
 mod world;

@@ -24,7 +24,10 @@ fn a_pass_before_the_moment_that_the_deadline_asked_for_does_not_find_it_exceede
     let reason = |now| {
         let plan = plan(&observed, now);
         let all = plan.status.conditions;
-        (all.into_iter().find(|c| c.type_ == "Progressing").unwrap().reason, plan.wake)
+        (
+            all.into_iter().find(|c| c.type_ == "Progressing").unwrap().reason,
+            plan.wake,
+        )
     };
     let wake = at(601);
     let early = wake - SignedDuration::from_millis(1);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::names::{annotations, labels};
-use crate::engine::{Identity, Observed};
+use crate::engine::{Identity, Observed, Plan};
 
 /// The moment `seconds` after 10:00.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -52,7 +52,12 @@ fn template(image: &str) -> Value {
 }
 
 /// Adds a ReplicaSet with so many pods, asked for, existing and available; `hash` is also its image.
-pub(crate) fn with_replica_set(mut observed: Observed, hash: &str, revision: i64, pods: [i32; 3]) -> Observed {
+pub(crate) fn with_replica_set(
+    mut observed: Observed,
+    hash: &str,
+    revision: i64,
+    pods: [i32; 3],
+) -> Observed {
     let [spec, created, available] = pods;
     let rs = serde_json::from_value(json!({
         "metadata": {
@@ -74,5 +79,11 @@ pub(crate) fn with_replica_set(mut observed: Observed, hash: &str, revision: i64
     }))
     .unwrap();
     observed.replica_sets.push(Arc::new(rs));
+    observed
+}
+
+/// The same world with the status that a pass asked to commit.
+pub(crate) fn committed(mut observed: Observed, plan: &Plan) -> Observed {
+    Arc::make_mut(&mut observed.rollout).status = Some(plan.status.clone());
     observed
 }
