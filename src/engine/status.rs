@@ -117,7 +117,9 @@ fn complete(ctx: &Context, draft: &mut Draft) {
         let was = draft.condition(COMPLETED).is_none_or(|c| c.status == TRUE);
         let message = format!("Rollout not completed, started update to revision {revision} ({hash})");
         draft.set_condition(COMPLETED, FALSE, reasons::ROLLOUT_COMPLETED, message.clone());
-        if was {
+        // The first deployment of blue-green is stable at once: clients expect no word of an update there.
+        let at_once = ctx.blue_green.is_some() && ctx.status.stable_rs.is_none();
+        if was && !at_once {
             draft
                 .notices
                 .push(Notice::normal(events::ROLLOUT_NOT_COMPLETED, message));
@@ -255,7 +257,11 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
         return None;
     }
     let seconds = i64::from(progress_deadline(ctx.spec));
-    condition.last_update_time.0.checked_add(SignedDuration::from_secs(seconds.saturating_add(1))).ok()
+    condition
+        .last_update_time
+        .0
+        .checked_add(SignedDuration::from_secs(seconds.saturating_add(1)))
+        .ok()
 }
 
 /// `progressDeadlineSeconds` with its default of ten minutes.
