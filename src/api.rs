@@ -7,5 +7,6 @@ pub mod experiment;
 pub mod names;
 pub mod replica_set;
 pub mod rollout;
+pub mod service;
 
 pub use crds::{crds, crds_yaml};

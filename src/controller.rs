@@ -3,6 +3,7 @@
 //! This is the thin shell around [`crate::engine`]: it decides nothing about a release. What it holds in memory (stores,
 //! backoffs, what it wrote last) only saves work; a process that starts anew continues from the API objects alone.
 
+mod abandoned;
 mod apply;
 mod cache;
 pub mod clock;
@@ -10,6 +11,7 @@ mod error;
 mod events;
 pub mod leader;
 mod merge_patch;
+mod metrics;
 mod observe;
 pub mod process;
 mod rollouts;

@@ -25,6 +25,7 @@ pub mod replicas;
 mod revision;
 mod runs;
 pub mod selector;
+pub mod services;
 mod status;
 mod steps;
 mod validate;
@@ -62,6 +63,7 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
     let canary = validate::spec(spec)?;
     let limits = context::limits(canary, context::desired_replicas(spec));
     let ctx = Context::new(observed, canary, limits);
+    services::check(observed)?;
     references::check(&ctx)?;
     if adopt(&ctx, draft) {
         return Ok(());

@@ -66,6 +66,10 @@ struct ControllerArgs {
     /// Port of /healthz and /readyz.
     #[arg(long = "healthzPort", alias = "healthz-port", env = "SERIN_HEALTHZ_PORT", default_value_t = 8080)]
     healthz_port: u16,
+    /// Port of /metrics.
+    #[arg(long = "metricsPort", aliases = ["metricsport", "metrics-port"], env = "SERIN_METRICS_PORT",
+          default_value_t = 8090)]
+    metrics_port: u16,
     /// What to log: error, warn, info, debug, or a filter such as serin=debug.
     #[arg(long = "loglevel", alias = "log-level", env = "SERIN_LOG", default_value = "info")]
     log_level: String,
@@ -142,6 +146,7 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
         analysis_threads: args.analysis_threads,
         prometheus_address: args.prometheus_address,
         healthz_port: args.healthz_port,
+        metrics_port: args.metrics_port,
     };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {

@@ -15,11 +15,12 @@ use super::events::Events;
 use super::written::{Kind, Written};
 use super::{CALL_TIMEOUT, FIELD_MANAGER};
 use crate::api::analysis::AnalysisRun;
-use crate::api::names::annotations;
+use crate::api::names::{annotations, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
+use crate::api::service::Service;
 use crate::engine::observed;
-use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch};
+use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
 
 /// What the intents of one Rollout are carried out with.
 pub struct Applier<'a> {
@@ -108,6 +109,7 @@ impl Applier<'_> {
                 let api = self.replica_sets();
                 gone(call("delete", "ReplicaSet", name, api.delete(name, &params)).await.map(|_| ()))
             }
+            Intent::PatchService(patch) => self.patch_service(patch).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
                 let patch = json!({"metadata": {"uid": uid}, "spec": {"terminate": true}});
@@ -247,6 +249,24 @@ impl Applier<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    async fn patch_service(&self, patch: &ServicePatch) -> Result<Done, Error> {
+        let ServicePatch { name, uid, resource_version, pod_hash, managed_by, notices } = patch;
+        let body = json!({
+            "metadata": {
+                "uid": uid,
+                "resourceVersion": resource_version,
+                "annotations": {annotations::MANAGED_BY_ROLLOUTS: managed_by},
+            },
+            "spec": {"selector": {labels::POD_TEMPLATE_HASH: pod_hash}},
+        });
+        let api: Api<Service> = Api::namespaced(self.client.clone(), self.namespace());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let done = call("patch", "Service", name, api.patch(name, &params, &Patch::Merge(&body))).await?;
+        self.note(Kind::Service, name, done.metadata.resource_version.as_deref(), false);
+        self.events.publish(self.about, notices.iter().cloned());
+        Ok(Done::Yes(None))
     }
 
     async fn create_analysis_run(&self, new: &NewAnalysisRun) -> Result<Done, Error> {

@@ -1,6 +1,6 @@
 //! What can go wrong in a pass, and how long to wait then. Mistakes of users are never here: they are conditions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -122,6 +122,11 @@ impl Backoff {
         let first: u64 = if class == Class::Transient { 1_000 } else { 60_000 };
         let millis = first.saturating_mul(1 << (*count - 1).min(16)).min(300_000);
         (Duration::from_millis(millis - millis / 4 * (spread % 100) / 100), *count)
+    }
+
+    /// Forgets the objects that are gone.
+    pub fn keep(&self, live: &HashSet<String>) {
+        self.failures.lock().retain(|uid, _| live.contains(uid));
     }
 
     /// A pass was finished.

@@ -1,6 +1,6 @@
 //! Gathering what a pass decides on: stores only, no call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,8 +10,9 @@ use super::watched::WatchedRollout;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
+use crate::api::service::Service;
 use crate::engine::observed::{self, Templates};
-use crate::engine::{Abilities, Identity, Observed, Refusal};
+use crate::engine::{Abilities, Identity, Observed, Refusal, services};
 use crate::metric::condition::Condition;
 use crate::metric::provider::supported_providers;
 
@@ -21,6 +22,8 @@ pub struct Stores {
     pub rollouts: Cache<WatchedRollout>,
     /// ReplicaSets that carry a pod template hash.
     pub replica_sets: Cache<ReplicaSet>,
+    /// Services.
+    pub services: Cache<Service>,
     /// AnalysisRuns.
     pub analysis_runs: Cache<AnalysisRun>,
     /// AnalysisTemplates.
@@ -53,9 +56,9 @@ impl Identities {
         identity
     }
 
-    /// Forgets a Rollout that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.by_uid.lock().remove(uid);
+    /// Forgets the objects that are gone.
+    pub fn keep(&self, live: &HashSet<String>) {
+        self.by_uid.lock().retain(|uid, _| live.contains(uid));
     }
 }
 
@@ -92,6 +95,10 @@ pub fn observe(
         identity,
         replica_sets,
         analysis_runs: stores.analysis_runs.owned_by(uid),
+        services: services::referenced(&rollout.spec)
+            .into_iter()
+            .filter_map(|(_, name)| Some((name.to_owned(), stores.services.get(namespace, name)?)))
+            .collect(),
         templates: templates(stores, namespace, &rollout),
         abilities: abilities(),
         refusal,

@@ -18,7 +18,9 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::abandoned;
 use super::cache::{Cache, cache};
+use super::error::Backoff;
 use super::events::events;
 use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
@@ -29,8 +31,12 @@ use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplat
 use crate::api::names::labels;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
-use crate::engine::observed;
+use crate::api::service::Service;
+use crate::engine::{observed, services};
 use crate::metric::provider::{Defaults, Measurer, MeasurerOptions};
+
+/// How often what is remembered of deleted objects is dropped.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// How a controller is run.
 #[derive(Clone, Debug)]
@@ -49,6 +55,8 @@ pub struct Options {
     pub prometheus_address: Option<String>,
     /// Port of the probes.
     pub healthz_port: u16,
+    /// Port of the metrics.
+    pub metrics_port: u16,
 }
 
 /// Runs until `stop` turns true. An error is a sentence for the operator: the process should end with it.
@@ -56,7 +64,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (ready, readiness) = watch::channel(Readiness::Starting);
     // The probes answer until the very end of the work, the release of the lease included.
     let (worked, finished) = watch::channel(false);
-    let probes = serve::probes(options.healthz_port, readiness, finished);
+    let probes = serve::serve(options.healthz_port, options.metrics_port, readiness, finished);
     let work = async {
         let ended = work(client, options, stop, ready).await;
         worked.send_replace(true);
@@ -83,9 +91,13 @@ async fn work(
     let mut tasks = JoinSet::new();
     let (rollout_trigger, rollout_queue) = unbounded();
     let (run_trigger, run_queue) = unbounded();
-    let stores = Arc::new(start_watches(&client, &options, &rollout_trigger, &run_trigger, &mut tasks));
+    let (service_trigger, service_queue) = unbounded();
+    let triggers = Triggers { rollout: rollout_trigger, run: run_trigger.clone(), service: service_trigger };
+    let stores = Arc::new(start_watches(&client, &options, &triggers, &mut tasks));
+    // The watches hold the queues from now on.
+    drop(triggers);
     wait_for(&stores, stop.clone()).await?;
-    ready.send_replace(Readiness::Ready);
+    ready.send_replace(Readiness::Ready(Arc::clone(&stores)));
     let mut elector = options.election.clone().map(|election| Elector::new(client.clone(), election));
     let mut stopping = stop.clone();
     if let Some(elector) = &mut elector
@@ -105,8 +117,26 @@ async fn work(
         defaults,
         run_trigger.clone(),
     ));
+    let (swept, swept_runs) = (Arc::clone(&rollouts), Arc::clone(&runs));
+    let swept_stores = Arc::clone(&stores);
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            swept.sweep();
+            swept_runs.sweep(swept_stores.analysis_runs.store());
+        }
+    });
     let (finished, mut all_passed) = watch::channel(false);
-    let passes = run_passes(&options, &stores, (rollout_queue, &rollouts), (run_queue, &runs), &stop);
+    let backoff = Backoff::default();
+    let abandoned = Arc::new(abandoned::Context { client, stores: Arc::clone(&stores), backoff });
+    let passes = run_passes(
+        &options,
+        &stores,
+        (rollout_queue, &rollouts),
+        (run_queue, &runs),
+        (service_queue, &abandoned),
+        &stop,
+    );
     let passes = async {
         passes.await;
         finished.send_replace(true);
@@ -166,25 +196,53 @@ where
     }
 }
 
+/// Where the watches say what to look at.
+struct Triggers {
+    rollout: UnboundedSender<ObjectRef<WatchedRollout>>,
+    run: UnboundedSender<ObjectRef<AnalysisRun>>,
+    service: UnboundedSender<ObjectRef<Service>>,
+}
+
 /// Starts one watch a kind. Each tells the queues which Rollout or run to look at.
 fn start_watches(
     client: &Client,
     options: &Options,
-    rollout_trigger: &UnboundedSender<ObjectRef<WatchedRollout>>,
-    run_trigger: &UnboundedSender<ObjectRef<AnalysisRun>>,
+    triggers: &Triggers,
     tasks: &mut JoinSet<()>,
 ) -> Stores {
+    let Triggers { rollout: rollout_trigger, run: run_trigger, service: service_trigger } = triggers;
     let instance = if options.instance_id.is_empty() {
         format!("!{}", labels::INSTANCE_ID)
     } else {
         format!("{}={}", labels::INSTANCE_ID, options.instance_id)
     };
     let mine = watcher::Config::default().labels(&instance);
+    let (services, service_feed) = cache::<Service>();
     let (rollouts, feed) = cache::<WatchedRollout>();
-    let trigger = rollout_trigger.clone();
+    let (trigger, service_queue, known) = (rollout_trigger.clone(), service_trigger.clone(), services.clone());
     tasks.spawn(feed.run(api(client, options), mine.clone(), |_| {}, move |r| {
         send(&trigger, ObjectRef::from_obj(r));
+        // Whether some Service is abandoned by it now.
+        for service in known.store().state() {
+            if services::manager(&service) == r.rollout.metadata.name.as_deref() {
+                send(&service_queue, ObjectRef::from_obj(service.as_ref()));
+            }
+        }
     }));
+    let (trigger, service_queue, all) = (rollout_trigger.clone(), service_trigger.clone(), rollouts.clone());
+    let touched = move |service: &Service| {
+        if services::manager(service).is_some() {
+            send(&service_queue, ObjectRef::from_obj(service));
+        }
+        for watched in all.store().state() {
+            let same = watched.rollout.metadata.namespace == service.metadata.namespace;
+            if same && services::refers_to(&watched.rollout, observed::name(&service.metadata)) {
+                send(&trigger, ObjectRef::from_obj(watched.as_ref()));
+            }
+        }
+    };
+    let slim = |service: &mut Service| service.metadata.labels = None;
+    tasks.spawn(service_feed.run(api(client, options), watcher::Config::default(), slim, touched));
 
     let (replica_sets, feed) = cache::<ReplicaSet>();
     let config = watcher::Config::default().labels(labels::POD_TEMPLATE_HASH);
@@ -220,7 +278,7 @@ fn start_watches(
         feed.take(&watcher::Event::Init, &|_| {});
         feed.take(&watcher::Event::InitDone, &|_| {});
     }
-    Stores { rollouts, replica_sets, analysis_runs, templates, cluster_templates }
+    Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates }
 }
 
 /// The queue lives as long as the process; at its end nobody listens any more.
@@ -249,10 +307,11 @@ fn owner(meta: &ObjectMeta) -> Option<ObjectRef<WatchedRollout>> {
 
 /// Waits until every store is filled: a pass on an empty world would start every rollout anew.
 async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let Stores { rollouts, replica_sets, analysis_runs, templates, cluster_templates } = stores;
+    let Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates } = stores;
     let filled = async {
         rollouts.store().wait_until_ready().await?;
         replica_sets.store().wait_until_ready().await?;
+        services.store().wait_until_ready().await?;
         analysis_runs.store().wait_until_ready().await?;
         templates.store().wait_until_ready().await?;
         cluster_templates.store().wait_until_ready().await
@@ -271,6 +330,7 @@ fn run_passes<'a>(
     stores: &Arc<Stores>,
     (rollout_queue, rollouts): (Queue<WatchedRollout>, &Arc<rollouts::Context>),
     (run_queue, runs): (Queue<AnalysisRun>, &Arc<runs::Context>),
+    (service_queue, abandoned): (Queue<Service>, &Arc<abandoned::Context>),
     stop: &watch::Receiver<bool>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     let until = |mut stop: watch::Receiver<bool>| async move {
@@ -292,6 +352,15 @@ fn run_passes<'a>(
         run_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
         Config::default().concurrency(options.analysis_threads.max(1)),
     );
+    let service_passes = applier(
+        |service, ctx| Box::pin(abandoned::reconcile(service, ctx)),
+        |service, error, ctx| abandoned::failed(&service, error, &ctx),
+        Arc::clone(abandoned),
+        stores.services.store().clone(),
+        service_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        Config::default().concurrency(2),
+    );
     let all = stream::select(rollout_passes.map(|_| ()), run_passes.map(|_| ()));
+    let all = stream::select(all, service_passes.map(|_| ()));
     Box::pin(all.for_each(|()| async {}))
 }

@@ -1,6 +1,6 @@
 //! The pass of one Rollout: observe, plan, apply, commit, tell.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,13 +62,15 @@ impl Context {
         }
     }
 
-    /// Forgets a Rollout that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.written.forget(uid);
-        self.backoff.succeeded(uid);
-        self.identities.forget(uid);
-        self.refusals.lock().remove(uid);
-        self.waiting.lock().remove(uid);
+    /// Forgets the Rollouts that are gone.
+    pub fn sweep(&self) {
+        let all = self.stores.rollouts.store().state();
+        let live: HashSet<String> = all.iter().map(|w| observed::uid(w.meta()).to_owned()).collect();
+        self.written.keep(&live);
+        self.backoff.keep(&live);
+        self.identities.keep(&live);
+        self.refusals.lock().retain(|uid, _| live.contains(uid));
+        self.waiting.lock().retain(|uid, _| live.contains(uid));
     }
 
     fn refusal(&self, uid: &str, now: Timestamp) -> Option<Refusal> {
@@ -86,6 +88,7 @@ impl Context {
             Kind::ReplicaSet => {
                 self.stores.replica_sets.get(namespace, name)?.metadata.resource_version.clone()
             }
+            Kind::Service => self.stores.services.get(namespace, name)?.metadata.resource_version.clone(),
             Kind::AnalysisRun => {
                 self.stores.analysis_runs.get(namespace, name)?.metadata.resource_version.clone()
             }

@@ -4,7 +4,7 @@
 //! provider that hangs delays neither the other metrics of its run nor any other run. What is under way is known to this
 //! process only; one that starts anew measures anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -80,11 +80,12 @@ impl Context {
         Context { client, events, measurer, defaults, trigger, written, backoff, live }
     }
 
-    /// Forgets a run that is gone, and stops measuring for it.
-    pub fn forget(&self, uid: &str) {
-        self.written.forget(uid);
-        self.backoff.succeeded(uid);
-        self.live.lock().remove(uid);
+    /// Forgets the runs that are gone, and stops measuring for them.
+    pub fn sweep(&self, all: &Store<AnalysisRun>) {
+        let live: HashSet<String> = all.state().iter().map(|r| observed::uid(&r.metadata).to_owned()).collect();
+        self.written.keep(&live);
+        self.backoff.keep(&live);
+        self.live.lock().retain(|uid, _| live.contains(uid));
     }
 }
 
@@ -94,7 +95,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     let meta = &run.metadata;
     let uid = observed::uid(meta);
     if meta.deletion_timestamp.is_some() {
-        ctx.forget(uid);
+        ctx.live.lock().remove(uid);
         return Ok(Action::await_change());
     }
     if !ctx.written.is_seen(uid, now, |_, _| meta.resource_version.clone()) {

@@ -3,7 +3,7 @@
 //! Nothing here decides anything: an entry that is lost or expires costs at most a pass that the guards on the writes
 //! refuse.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ pub enum Kind {
     ReplicaSet,
     /// An AnalysisRun of a Rollout.
     AnalysisRun,
+    /// A Service.
+    Service,
 }
 
 #[derive(Clone, Debug)]
@@ -73,9 +75,9 @@ impl Written {
         seen
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget(&self, owner: &str) {
-        self.by_owner.lock().remove(owner);
+    /// Forgets the objects that are gone.
+    pub fn keep(&self, live: &HashSet<String>) {
+        self.by_owner.lock().retain(|uid, _| live.contains(uid));
     }
 }
 

@@ -9,7 +9,7 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{runs, steps};
+use super::{runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
@@ -20,6 +20,7 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         draft.abort(new_revision(ctx), Some(&cause));
         return;
     }
+    services::point_canary(ctx, draft);
     scale(ctx, draft);
     steps::advance(ctx, verdict.step_done, draft);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::services::Services;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplateSpec};
 use crate::api::names::{annotations, labels};
 use crate::api::replica_set::ReplicaSet;
@@ -24,6 +25,8 @@ pub struct Observed {
     pub replica_sets: Vec<Arc<ReplicaSet>>,
     /// AnalysisRuns owned by this Rollout.
     pub analysis_runs: Vec<Arc<AnalysisRun>>,
+    /// The Services that the Rollout refers to, as far as they exist.
+    pub services: Services,
     /// The AnalysisTemplates and ClusterAnalysisTemplates that the Rollout refers to, as far as they exist.
     pub templates: Templates,
     /// What this controller can measure and judge.

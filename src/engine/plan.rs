@@ -77,6 +77,8 @@ pub enum Intent {
         /// The version that was seen without pods.
         resource_version: String,
     },
+    /// Points a Service at a ReplicaSet.
+    PatchService(ServicePatch),
     /// Starts an analysis.
     CreateAnalysisRun(Box<NewAnalysisRun>),
     /// Asks a run to stop.
@@ -131,6 +133,23 @@ pub struct ReplicaSetPatch {
     pub has_annotations: bool,
     /// The new `spec.minReadySeconds`.
     pub min_ready_seconds: Option<i32>,
+    /// Said once it is done.
+    pub notices: Vec<Notice>,
+}
+
+/// A change of whom a Service selects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServicePatch {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The version that was looked at.
+    pub resource_version: String,
+    /// The pod template hash to select.
+    pub pod_hash: String,
+    /// The Rollout that manages it from now on.
+    pub managed_by: String,
     /// Said once it is done.
     pub notices: Vec<Notice>,
 }

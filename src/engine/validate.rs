@@ -118,8 +118,6 @@ fn numbers(spec: &RolloutSpec) -> Result<(), Invalid> {
 fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     let at = "spec.strategy.canary";
     for (field, set) in [
-        ("canaryService", canary.canary_service.is_some()),
-        ("stableService", canary.stable_service.is_some()),
         ("antiAffinity", canary.anti_affinity.is_some()),
         ("canaryMetadata", canary.canary_metadata.is_some()),
         ("stableMetadata", canary.stable_metadata.is_some()),
@@ -136,6 +134,11 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     }
     if canary.dynamic_stable_scale == Some(true) {
         return Err(format!("{at}.dynamicStableScale: Invalid value: needs trafficRouting"));
+    }
+    if let (Some(one), Some(other)) = (&canary.canary_service, &canary.stable_service)
+        && one == other
+    {
+        return Err(format!("{at}.stableService: Invalid value: \"{other}\": must not be the canaryService too"));
     }
     surge(canary)?;
     if let Some(threshold) = &canary.replica_progress_threshold {
