@@ -84,7 +84,9 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
 /// Takes over ReplicaSets that nobody owns and the selector matches: those that a deletion with `--cascade=orphan` left,
 /// or another controller. They are told apart in the pass after.
 fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
-    let Some(own) = &ctx.spec.selector else { return false };
+    let Some(own) = &ctx.spec.selector else {
+        return false;
+    };
     for rs in &ctx.observed.replica_sets {
         let meta = &rs.metadata;
         let labels = meta.labels.clone().unwrap_or_default();

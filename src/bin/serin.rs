@@ -64,14 +64,24 @@ struct ControllerArgs {
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
     /// Port of /healthz and /readyz.
-    #[arg(long = "healthzPort", alias = "healthz-port", env = "SERIN_HEALTHZ_PORT", default_value_t = 8080)]
+    #[arg(
+        long = "healthzPort",
+        alias = "healthz-port",
+        env = "SERIN_HEALTHZ_PORT",
+        default_value_t = 8080
+    )]
     healthz_port: u16,
     /// Port of /metrics.
     #[arg(long = "metricsPort", aliases = ["metricsport", "metrics-port"], env = "SERIN_METRICS_PORT",
           default_value_t = 8090)]
     metrics_port: u16,
     /// What to log: error, warn, info, debug, or a filter such as serin=debug.
-    #[arg(long = "loglevel", alias = "log-level", env = "SERIN_LOG", default_value = "info")]
+    #[arg(
+        long = "loglevel",
+        alias = "log-level",
+        env = "SERIN_LOG",
+        default_value = "info"
+    )]
     log_level: String,
     /// text or json.
     #[arg(long = "logformat", alias = "log-format", default_value = "text", value_parser = ["text", "json", ""])]
@@ -89,7 +99,9 @@ fn main() -> anyhow::Result<()> {
         Command::Crds => {
             use std::io::Write as _;
             let text: Vec<String> = serin::api::crds().iter().map(serin::api::crds_yaml).collect();
-            std::io::stdout().write_all(text.join("---\n").as_bytes()).context("cannot print")
+            std::io::stdout()
+                .write_all(text.join("---\n").as_bytes())
+                .context("cannot print")
         }
     }
 }
@@ -98,7 +110,10 @@ fn controller(args: ControllerArgs) -> anyhow::Result<()> {
     log(&args)?;
     // An error means that a provider is installed already: ours is as good as any.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(args))
 }
 
@@ -108,7 +123,10 @@ fn log(args: &ControllerArgs) -> anyhow::Result<()> {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Spans of the runtime repeat what every line of ours names already.
     let filter = filter.add_directive("kube_runtime=off".parse()?);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     if args.log_format == "json" {
         log.json().init();
     } else {
@@ -126,16 +144,24 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
                 context: args.context.clone(),
                 ..kube::config::KubeConfigOptions::default()
             };
-            kube::Config::from_custom_kubeconfig(file, &options).await.context("cannot use the kubeconfig")?
+            kube::Config::from_custom_kubeconfig(file, &options)
+                .await
+                .context("cannot use the kubeconfig")?
         }
-        None => kube::Config::infer().await.context("found no cluster: neither a kubeconfig nor a service account")?,
+        None => kube::Config::infer()
+            .await
+            .context("found no cluster: neither a kubeconfig nor a service account")?,
     };
     // The passes have their own backoff, with the object's name in the log; one inside the client would hide failures
     // and hold a worker for minutes.
     config.default_retry = false;
     let own = args.namespace.clone().unwrap_or_else(|| {
         let inferred = config.default_namespace.clone();
-        if inferred == "default" { "argo-rollouts".to_owned() } else { inferred }
+        if inferred == "default" {
+            "argo-rollouts".to_owned()
+        } else {
+            inferred
+        }
     });
     let client = kube::Client::try_from(config).context("cannot set up the client")?;
     let options = Options {
@@ -178,7 +204,8 @@ fn election(args: &ControllerArgs, namespace: &str) -> Election {
 
 async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! {

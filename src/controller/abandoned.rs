@@ -57,18 +57,35 @@ pub async fn reconcile(service: Arc<Service>, ctx: Arc<Context>) -> Result<Actio
         "spec": {"selector": {labels::POD_TEMPLATE_HASH: null}},
     });
     let api: Api<Service> = Api::namespaced(ctx.client.clone(), namespace);
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    call("patch", "Service", name, api.patch(name, &params, &Patch::Merge(&patch))).await?;
-    tracing::info!(namespace, name, "the Service selects by its own labels again: no Rollout refers to it");
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    call(
+        "patch",
+        "Service",
+        name,
+        api.patch(name, &params, &Patch::Merge(&patch)),
+    )
+    .await?;
+    tracing::info!(
+        namespace,
+        name,
+        "the Service selects by its own labels again: no Rollout refers to it"
+    );
     ctx.backoff.succeeded(observed::uid(meta));
     Ok(Action::await_change())
 }
 
 /// What to do after a pass that failed.
 pub fn failed(service: &Service, error: &Error, ctx: &Context) -> Action {
-    let (wait, count) = ctx.backoff.failed(observed::uid(&service.metadata), error.class());
-    let (namespace, name) =
-        (service.metadata.namespace.as_deref().unwrap_or_default(), observed::name(&service.metadata));
+    let (wait, count) = ctx
+        .backoff
+        .failed(observed::uid(&service.metadata), error.class());
+    let (namespace, name) = (
+        service.metadata.namespace.as_deref().unwrap_or_default(),
+        observed::name(&service.metadata),
+    );
     tracing::debug!(namespace, name, error = %error.sentence(), count, "the pass failed");
     Action::requeue(wait)
 }

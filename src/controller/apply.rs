@@ -56,8 +56,18 @@ pub async fn call<T>(
 ) -> Result<T, Error> {
     match timeout(CALL_TIMEOUT, future).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(Error::Api { verb, kind, name: name.to_owned(), source: Box::new(source) }),
-        Err(_) => Err(Error::Timeout { verb, kind, name: name.to_owned(), seconds: CALL_TIMEOUT.as_secs() }),
+        Ok(Err(source)) => Err(Error::Api {
+            verb,
+            kind,
+            name: name.to_owned(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::Timeout {
+            verb,
+            kind,
+            name: name.to_owned(),
+            seconds: CALL_TIMEOUT.as_secs(),
+        }),
     }
 }
 
@@ -71,7 +81,8 @@ impl Applier<'_> {
     }
 
     fn note(&self, kind: Kind, name: &str, version: Option<&str>, created: bool) {
-        self.written.note(self.uid(), kind, name, version, created, self.now);
+        self.written
+            .note(self.uid(), kind, name, version, created, self.now);
     }
 
     fn replica_sets(&self) -> Api<ReplicaSet> {
@@ -85,7 +96,11 @@ impl Applier<'_> {
     /// Carries out one intent. `version` is the resourceVersion of the Rollout that it was decided on.
     pub async fn apply(&self, intent: &Intent, version: Option<&str>) -> Result<Done, Error> {
         match intent {
-            Intent::PatchRollout { revision, replicas, notices } => {
+            Intent::PatchRollout {
+                revision,
+                replicas,
+                notices,
+            } => {
                 let new = self.patch_rollout(*revision, *replicas, version).await?;
                 self.events.publish(self.about, notices.iter().cloned());
                 Ok(Done::Yes(new))
@@ -97,17 +112,36 @@ impl Applier<'_> {
                 let patch = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
                 let api = self.replica_sets();
                 let params = PatchParams::default();
-                let done = call("adopt", "ReplicaSet", name, api.patch(name, &params, &Patch::Merge(&patch))).await?;
-                self.note(Kind::ReplicaSet, name, done.metadata.resource_version.as_deref(), false);
+                let done = call(
+                    "adopt",
+                    "ReplicaSet",
+                    name,
+                    api.patch(name, &params, &Patch::Merge(&patch)),
+                )
+                .await?;
+                self.note(
+                    Kind::ReplicaSet,
+                    name,
+                    done.metadata.resource_version.as_deref(),
+                    false,
+                );
                 Ok(Done::Yes(None))
             }
-            Intent::DeleteReplicaSet { name, uid, resource_version } => {
+            Intent::DeleteReplicaSet {
+                name,
+                uid,
+                resource_version,
+            } => {
                 let params = DeleteParams::background().preconditions(Preconditions {
                     uid: Some(uid.clone()),
                     resource_version: Some(resource_version.clone()).filter(|v| !v.is_empty()),
                 });
                 let api = self.replica_sets();
-                gone(call("delete", "ReplicaSet", name, api.delete(name, &params)).await.map(|_| ()))
+                gone(
+                    call("delete", "ReplicaSet", name, api.delete(name, &params))
+                        .await
+                        .map(|_| ()),
+                )
             }
             Intent::PatchService(patch) => self.patch_service(patch).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
@@ -115,16 +149,32 @@ impl Applier<'_> {
                 let patch = json!({"metadata": {"uid": uid}, "spec": {"terminate": true}});
                 let api = self.analysis_runs();
                 let params = PatchParams::default();
-                let done =
-                    call("terminate", "AnalysisRun", name, api.patch(name, &params, &Patch::Merge(&patch))).await?;
-                self.note(Kind::AnalysisRun, name, done.metadata.resource_version.as_deref(), false);
+                let done = call(
+                    "terminate",
+                    "AnalysisRun",
+                    name,
+                    api.patch(name, &params, &Patch::Merge(&patch)),
+                )
+                .await?;
+                self.note(
+                    Kind::AnalysisRun,
+                    name,
+                    done.metadata.resource_version.as_deref(),
+                    false,
+                );
                 Ok(Done::Yes(None))
             }
             Intent::DeleteAnalysisRun { name, uid } => {
-                let params = DeleteParams::background()
-                    .preconditions(Preconditions { uid: Some(uid.clone()), resource_version: None });
+                let params = DeleteParams::background().preconditions(Preconditions {
+                    uid: Some(uid.clone()),
+                    resource_version: None,
+                });
                 let api = self.analysis_runs();
-                gone(call("delete", "AnalysisRun", name, api.delete(name, &params)).await.map(|_| ()))
+                gone(
+                    call("delete", "AnalysisRun", name, api.delete(name, &params))
+                        .await
+                        .map(|_| ()),
+                )
             }
         }
     }
@@ -144,8 +194,17 @@ impl Applier<'_> {
         }
         let name = observed::name(&self.rollout.metadata);
         let api = rollouts(self.client, self.namespace());
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let done = call("patch", "Rollout", name, api.patch_metadata(name, &params, &Patch::Merge(&patch))).await?;
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let done = call(
+            "patch",
+            "Rollout",
+            name,
+            api.patch_metadata(name, &params, &Patch::Merge(&patch)),
+        )
+        .await?;
         let new = done.metadata.resource_version;
         self.note(Kind::Root, name, new.as_deref(), false);
         Ok(new)
@@ -189,22 +248,37 @@ impl Applier<'_> {
         let request = http::Request::post(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&object)?)
-            .map_err(|e| kube::Error::HttpError(e));
+            .map_err(kube::Error::HttpError);
         let created = call("create", "ReplicaSet", &new.name, async {
             self.client.request::<ReplicaSet>(request?).await
         })
         .await;
         match created {
             Ok(rs) => {
-                self.note(Kind::ReplicaSet, &new.name, rs.metadata.resource_version.as_deref(), true);
+                self.note(
+                    Kind::ReplicaSet,
+                    &new.name,
+                    rs.metadata.resource_version.as_deref(),
+                    true,
+                );
                 self.events.publish(self.about, new.notices.iter().cloned());
                 Ok(Done::Yes(None))
             }
-            Err(Error::Api { source, verb, kind, name }) => match *source {
+            Err(Error::Api {
+                source,
+                verb,
+                kind,
+                name,
+            }) => match *source {
                 kube::Error::Api(status) if status.code == 400 || status.is_invalid() => {
                     Ok(Done::Refused(refusal(&status.message)))
                 }
-                source => Err(Error::Api { source: Box::new(source), verb, kind, name }),
+                source => Err(Error::Api {
+                    source: Box::new(source),
+                    verb,
+                    kind,
+                    name,
+                }),
             },
             Err(error) => Err(error),
         }
@@ -224,7 +298,10 @@ impl Applier<'_> {
             steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
         }
         for (key, value) in &patch.annotations {
-            let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+            let path = format!(
+                "/metadata/annotations/{}",
+                key.replace('~', "~0").replace('/', "~1")
+            );
             steps.push(match value {
                 Some(value) => json!({"op": "add", "path": path, "value": value}),
                 None => json!({"op": "remove", "path": path}),
@@ -232,27 +309,49 @@ impl Applier<'_> {
         }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
         let api: Api<ReplicaSet> = self.replica_sets();
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = &patch.name;
-        let done = call("patch", "ReplicaSet", name, api.patch(name, &params, &Patch::<()>::Json(body))).await;
+        let done = call(
+            "patch",
+            "ReplicaSet",
+            name,
+            api.patch(name, &params, &Patch::<()>::Json(body)),
+        )
+        .await;
         match done {
             Ok(rs) => {
-                self.note(Kind::ReplicaSet, name, rs.metadata.resource_version.as_deref(), false);
+                self.note(
+                    Kind::ReplicaSet,
+                    name,
+                    rs.metadata.resource_version.as_deref(),
+                    false,
+                );
                 self.events.publish(self.about, patch.notices.iter().cloned());
                 Ok(Done::Yes(None))
             }
             // A test that fails is answered 422.
-            Err(Error::Api { source, .. })
-                if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) =>
-            {
-                Err(Error::Moved { kind: "ReplicaSet", name: name.clone() })
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) => {
+                Err(Error::Moved {
+                    kind: "ReplicaSet",
+                    name: name.clone(),
+                })
             }
             Err(error) => Err(error),
         }
     }
 
     async fn patch_service(&self, patch: &ServicePatch) -> Result<Done, Error> {
-        let ServicePatch { name, uid, resource_version, pod_hash, managed_by, notices } = patch;
+        let ServicePatch {
+            name,
+            uid,
+            resource_version,
+            pod_hash,
+            managed_by,
+            notices,
+        } = patch;
         let body = json!({
             "metadata": {
                 "uid": uid,
@@ -262,9 +361,23 @@ impl Applier<'_> {
             "spec": {"selector": {labels::POD_TEMPLATE_HASH: pod_hash}},
         });
         let api: Api<Service> = Api::namespaced(self.client.clone(), self.namespace());
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let done = call("patch", "Service", name, api.patch(name, &params, &Patch::Merge(&body))).await?;
-        self.note(Kind::Service, name, done.metadata.resource_version.as_deref(), false);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let done = call(
+            "patch",
+            "Service",
+            name,
+            api.patch(name, &params, &Patch::Merge(&body)),
+        )
+        .await?;
+        self.note(
+            Kind::Service,
+            name,
+            done.metadata.resource_version.as_deref(),
+            false,
+        );
         self.events.publish(self.about, notices.iter().cloned());
         Ok(Done::Yes(None))
     }
@@ -285,9 +398,17 @@ impl Applier<'_> {
         let resource = ApiResource::erase::<AnalysisRun>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace(), &resource);
         let run: DynamicObject = serde_json::from_value(run)?;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: false,
+        };
         let done = call("create", "AnalysisRun", &new.name, api.create(&params, &run)).await?;
-        self.note(Kind::AnalysisRun, &new.name, done.metadata.resource_version.as_deref(), true);
+        self.note(
+            Kind::AnalysisRun,
+            &new.name,
+            done.metadata.resource_version.as_deref(),
+            true,
+        );
         Ok(Done::Yes(None))
     }
 }
@@ -295,9 +416,7 @@ impl Applier<'_> {
 /// What is gone already needs no deletion; what changed in between is looked at again.
 fn gone(result: Result<(), Error>) -> Result<Done, Error> {
     match result {
-        Err(Error::Api { source, .. })
-            if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) =>
-        {
+        Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) => {
             Ok(Done::Yes(None))
         }
         other => other.map(|()| Done::Yes(None)),

@@ -6,9 +6,9 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use futures::{StreamExt, pin_mut};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::WatchStreamExt;
 use kube::{Api, Resource};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
@@ -32,7 +32,10 @@ pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
 
 impl<K: Resource<DynamicType = ()> + 'static> Clone for Cache<K> {
     fn clone(&self) -> Self {
-        Cache { store: self.store.clone(), owned: Arc::clone(&self.owned) }
+        Cache {
+            store: self.store.clone(),
+            owned: Arc::clone(&self.owned),
+        }
     }
 }
 
@@ -55,7 +58,10 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let writer = Writer::new(());
-    let cache = Cache { store: writer.as_reader(), owned: Arc::default() };
+    let cache = Cache {
+        store: writer.as_reader(),
+        owned: Arc::default(),
+    };
     (cache.clone(), Feed { writer, cache })
 }
 
@@ -84,7 +90,14 @@ where
     }
 
     fn find(&self, key: &str) -> Vec<Arc<K>> {
-        let refs: Vec<ObjectRef<K>> = self.owned.read().get(key).into_iter().flatten().cloned().collect();
+        let refs: Vec<ObjectRef<K>> = self
+            .owned
+            .read()
+            .get(key)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let mut found: Vec<Arc<K>> = refs.iter().filter_map(|r| self.store.get(r)).collect();
         found.sort_by(|a, b| a.meta().name.cmp(&b.meta().name));
         found
@@ -106,10 +119,12 @@ where
         touched: impl Fn(&K) + Send,
     ) {
         let kind = K::kind(&()).into_owned();
-        let stream = watcher::watcher(api, config).default_backoff().modify(move |object| {
-            object.meta_mut().managed_fields = None;
-            slim(object);
-        });
+        let stream = watcher::watcher(api, config)
+            .default_backoff()
+            .modify(move |object| {
+                object.meta_mut().managed_fields = None;
+                slim(object);
+            });
         pin_mut!(stream);
         let mut failing = false;
         while let Some(event) = stream.next().await {
@@ -160,8 +175,12 @@ where
                 }
                 *self.cache.owned.write() = owned;
                 // What was deleted while the watch was down is told too.
-                let kept: HashSet<ObjectRef<K>> = after.iter().map(|o| ObjectRef::from_obj(o.as_ref())).collect();
-                for object in before.iter().filter(|o| !kept.contains(&ObjectRef::from_obj(o.as_ref()))) {
+                let kept: HashSet<ObjectRef<K>> =
+                    after.iter().map(|o| ObjectRef::from_obj(o.as_ref())).collect();
+                for object in before
+                    .iter()
+                    .filter(|o| !kept.contains(&ObjectRef::from_obj(o.as_ref())))
+                {
                     touched(object);
                 }
                 for object in &after {
@@ -176,7 +195,10 @@ fn remember<K>(owned: &mut Owned<K>, object: &K)
 where
     K: Resource<DynamicType = ()> + 'static,
 {
-    owned.entry(owner_key(object)).or_default().insert(ObjectRef::from_obj(object));
+    owned
+        .entry(owner_key(object))
+        .or_default()
+        .insert(ObjectRef::from_obj(object));
 }
 
 fn forget<K>(owned: &mut Owned<K>, object: &K)
@@ -215,7 +237,11 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         let touched = |rs: &ReplicaSet| seen.borrow_mut().push(rs.metadata.name.clone().unwrap());
         let names = |uid: &str| -> Vec<String> {
-            cache.owned_by(uid).iter().map(|rs| rs.metadata.name.clone().unwrap()).collect()
+            cache
+                .owned_by(uid)
+                .iter()
+                .map(|rs| rs.metadata.name.clone().unwrap())
+                .collect()
         };
         feed.take(&Event::Init, &touched);
         feed.take(&Event::InitApply(replica_set("a", Some("1"))), &touched);
@@ -223,7 +249,10 @@ mod tests {
         feed.take(&Event::InitDone, &touched);
         assert_eq!(names("1"), ["a", "b"]);
         feed.take(&Event::Apply(replica_set("b", Some("2"))), &touched);
-        assert_eq!((names("1"), names("2")), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(
+            (names("1"), names("2")),
+            (vec!["a".to_owned()], vec!["b".to_owned()])
+        );
         feed.take(&Event::Apply(replica_set("a", None)), &touched);
         assert_eq!(cache.orphans("n").len(), 1);
         feed.take(&Event::Delete(replica_set("b", Some("2"))), &touched);
@@ -231,6 +260,10 @@ mod tests {
         seen.borrow_mut().clear();
         feed.take(&Event::Init, &touched);
         feed.take(&Event::InitDone, &touched);
-        assert_eq!(*seen.borrow(), ["a"], "what went while the watch was down is told");
+        assert_eq!(
+            *seen.borrow(),
+            ["a"],
+            "what went while the watch was down is told"
+        );
     }
 }

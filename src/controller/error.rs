@@ -76,7 +76,9 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Api { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => Class::Conflict,
+                kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
+                    Class::Conflict
+                }
                 kube::Error::Api(status) if status.is_not_found() => Class::Conflict,
                 kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => Class::Denied,
                 kube::Error::Api(status) if status.code == 400 || status.is_invalid() => Class::Terminal,
@@ -121,7 +123,10 @@ impl Backoff {
         *count = count.saturating_add(1);
         let first: u64 = if class == Class::Transient { 1_000 } else { 60_000 };
         let millis = first.saturating_mul(1 << (*count - 1).min(16)).min(300_000);
-        (Duration::from_millis(millis - millis / 4 * (spread % 100) / 100), *count)
+        (
+            Duration::from_millis(millis - millis / 4 * (spread % 100) / 100),
+            *count,
+        )
     }
 
     /// Forgets the objects that are gone.
@@ -140,7 +145,9 @@ impl Backoff {
 
 /// A number that differs between objects and stays with each.
 fn spread(uid: &str) -> u64 {
-    uid.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    uid.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -154,7 +161,10 @@ mod tests {
         for count in 1..=12 {
             let (wait, counted) = backoff.failed("u", Class::Transient);
             assert_eq!(counted, count);
-            assert!(wait >= last && wait <= Duration::from_secs(300), "{wait:?} after {last:?}");
+            assert!(
+                wait >= last && wait <= Duration::from_secs(300),
+                "{wait:?} after {last:?}"
+            );
             last = wait;
         }
         assert!(last >= Duration::from_secs(225));

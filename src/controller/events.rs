@@ -50,8 +50,12 @@ pub struct Publisher {
 /// A queue and its publisher.
 pub fn events(client: Client) -> (Events, Publisher) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let publisher =
-        Publisher { client, queue: receiver, known: HashMap::new(), order: VecDeque::new() };
+    let publisher = Publisher {
+        client,
+        queue: receiver,
+        known: HashMap::new(),
+        order: VecDeque::new(),
+    };
     (Events { queue: sender }, publisher)
 }
 
@@ -60,7 +64,11 @@ impl Events {
     pub fn publish(&self, about: &ObjectReference, notices: impl IntoIterator<Item = Notice>) {
         let at = clock::now();
         for notice in notices {
-            let said = Said { about: about.clone(), notice, at };
+            let said = Said {
+                about: about.clone(),
+                notice,
+                at,
+            };
             if self.queue.try_send(said).is_err() {
                 tracing::warn!(name = ?about.name, "dropped an event: too many are waiting");
             }
@@ -74,7 +82,9 @@ impl Publisher {
         while let Some(said) = self.queue.recv().await {
             match timeout(CALL_TIMEOUT, self.publish(&said)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, reason = said.notice.reason, "cannot publish an event"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, reason = said.notice.reason, "cannot publish an event");
+                }
                 Err(_) => tracing::warn!(reason = said.notice.reason, "cannot publish an event: timed out"),
             }
         }
@@ -82,8 +92,10 @@ impl Publisher {
 
     async fn publish(&mut self, said: &Said) -> Result<(), kube::Error> {
         let Said { about, notice, at } = said;
-        let api: Api<Event> =
-            Api::namespaced(self.client.clone(), about.namespace.as_deref().unwrap_or("default"));
+        let api: Api<Event> = Api::namespaced(
+            self.client.clone(),
+            about.namespace.as_deref().unwrap_or("default"),
+        );
         let key = format!(
             "{}/{}/{}",
             about.uid.as_deref().unwrap_or_default(),
@@ -93,13 +105,20 @@ impl Publisher {
         if let Some((name, count)) = self.known.get_mut(&key) {
             *count = count.saturating_add(1);
             let patch = json!({"count": *count, "lastTimestamp": whole_second(*at)});
-            match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            match api
+                .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(error),
             }
         }
-        let name = format!("{}.{:x}", about.name.as_deref().unwrap_or_default(), at.as_nanosecond());
+        let name = format!(
+            "{}.{:x}",
+            about.name.as_deref().unwrap_or_default(),
+            at.as_nanosecond()
+        );
         let created = match api.create(&PostParams::default(), &event(&name, said)).await {
             // Two events within one tick of the clock: the uid of the second tells them apart.
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
@@ -145,7 +164,10 @@ fn event(name: &str, said: &Said) -> Event {
         first_timestamp: Some(seen.clone()),
         last_timestamp: Some(seen),
         event_time: None::<MicroTime>,
-        source: Some(EventSource { component: Some(EVENT_COMPONENT.to_owned()), host: None }),
+        source: Some(EventSource {
+            component: Some(EVENT_COMPONENT.to_owned()),
+            host: None,
+        }),
         reporting_component: Some(EVENT_COMPONENT.to_owned()),
         reporting_instance: Some(FIELD_MANAGER.to_owned()),
         ..Event::default()

@@ -62,7 +62,11 @@ pub fn decide(lease: Option<&LeaseSpec>, me: &str, unchanged: Duration, fallback
         Some(_) => {
             let seconds = lease.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
             let duration = seconds.map_or(fallback, Duration::from_secs);
-            if unchanged >= duration { Move::Take } else { Move::Wait }
+            if unchanged >= duration {
+                Move::Take
+            } else {
+                Move::Wait
+            }
         }
     }
 }
@@ -88,7 +92,12 @@ impl Elector {
     /// Takes part in `election` through `client`.
     pub fn new(client: Client, election: Election) -> Self {
         let api = Api::namespaced(client, &election.namespace);
-        Elector { api, election, seen: None, seen_at: Instant::now() }
+        Elector {
+            api,
+            election,
+            seen: None,
+            seen_at: Instant::now(),
+        }
     }
 
     /// Waits until this process holds the Lease. Failing calls are logged and tried again; `Released` means that the
@@ -140,13 +149,21 @@ impl Elector {
 
     /// One look and one move. True when this process holds the Lease now.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
-        let mine = self.seen.as_ref().and_then(|l| l.spec.as_ref()?.holder_identity.as_deref())
+        let mine = self
+            .seen
+            .as_ref()
+            .and_then(|l| l.spec.as_ref()?.holder_identity.as_deref())
             == Some(&self.election.identity);
         if !mine {
             self.look().await?;
         }
         let spec = self.seen.as_ref().and_then(|lease| lease.spec.as_ref());
-        let step = decide(spec, &self.election.identity, self.seen_at.elapsed(), self.election.lease_duration);
+        let step = decide(
+            spec,
+            &self.election.identity,
+            self.seen_at.elapsed(),
+            self.election.lease_duration,
+        );
         let written = match step {
             Move::Wait => return Ok(false),
             Move::Create => {
@@ -155,7 +172,9 @@ impl Elector {
             }
             Move::Renew | Move::Take => {
                 let lease = self.lease(self.seen.as_ref(), step == Move::Take);
-                self.api.replace(&self.election.name, &PostParams::default(), &lease).await
+                self.api
+                    .replace(&self.election.name, &PostParams::default(), &lease)
+                    .await
             }
         };
         match written {
@@ -167,7 +186,12 @@ impl Elector {
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
                 self.look().await?;
                 let spec = self.seen.as_ref().and_then(|lease| lease.spec.as_ref());
-                let step = decide(spec, &self.election.identity, self.seen_at.elapsed(), self.election.lease_duration);
+                let step = decide(
+                    spec,
+                    &self.election.identity,
+                    self.seen_at.elapsed(),
+                    self.election.lease_duration,
+                );
                 Ok(step == Move::Renew)
             }
             Err(error) => Err(error),
@@ -181,7 +205,8 @@ impl Elector {
     }
 
     fn see(&mut self, lease: Option<Lease>) {
-        let version = |lease: &Option<Lease>| lease.as_ref().and_then(|l| l.metadata.resource_version.clone());
+        let version =
+            |lease: &Option<Lease>| lease.as_ref().and_then(|l| l.metadata.resource_version.clone());
         if version(&self.seen) != version(&lease) {
             self.seen_at = Instant::now();
         }
@@ -252,7 +277,11 @@ mod tests {
             (Some(held_by("")), secs(0), Move::Take),
             (Some(LeaseSpec::default()), secs(0), Move::Take),
         ] {
-            assert_eq!(decide(lease.as_ref(), "me", unchanged, secs(15)), want, "{lease:?} {unchanged:?}");
+            assert_eq!(
+                decide(lease.as_ref(), "me", unchanged, secs(15)),
+                want,
+                "{lease:?} {unchanged:?}"
+            );
         }
     }
 }

@@ -41,7 +41,11 @@ mod tests {
             (json!({"a": 1}), json!({"a": 1}), None),
             (json!({"a": 1}), json!({"a": 2}), Some(json!({"a": 2}))),
             (json!({"a": 1, "b": 2}), json!({"a": 1}), Some(json!({"b": null}))),
-            (json!({"a": {"x": 1, "y": 2}}), json!({"a": {"x": 1}}), Some(json!({"a": {"y": null}}))),
+            (
+                json!({"a": {"x": 1, "y": 2}}),
+                json!({"a": {"x": 1}}),
+                Some(json!({"a": {"y": null}})),
+            ),
             (json!({"a": [1, 2]}), json!({"a": [2]}), Some(json!({"a": [2]}))),
             (json!({}), json!({"a": {"x": 1}}), Some(json!({"a": {"x": 1}}))),
         ] {

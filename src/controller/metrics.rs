@@ -18,24 +18,51 @@ pub fn text(stores: Option<&Stores>) -> String {
     out.gauge("rollout_info", "Information about a Rollout");
     for watched in &rollouts {
         let rollout = &watched.rollout;
-        let phase = rollout.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default();
+        let phase = rollout
+            .status
+            .as_ref()
+            .and_then(|s| s.phase.as_deref())
+            .unwrap_or_default();
         let [namespace, name] = identity(&rollout.metadata);
-        let labels =
-            [namespace, name, ("strategy", strategy(rollout)), ("traffic_router", ""), ("phase", phase)];
+        let labels = [
+            namespace,
+            name,
+            ("strategy", strategy(rollout)),
+            ("traffic_router", ""),
+            ("phase", phase),
+        ];
         out.sample("rollout_info", &labels, 1);
     }
-    let counts: [(&str, &str, fn(&Rollout) -> i64); 4] = [
-        ("rollout_info_replicas_available", "Available replicas of a Rollout", |r| number(r, |s| s.available_replicas)),
-        ("rollout_info_replicas_unavailable", "Missing replicas of a Rollout", |r| {
-            (number(r, |s| s.replicas) - number(r, |s| s.available_replicas)).max(0)
-        }),
-        ("rollout_info_replicas_desired", "Desired replicas of a Rollout", |r| i64::from(r.spec.replicas.unwrap_or(1))),
-        ("rollout_info_replicas_updated", "Replicas of the newest revision", |r| number(r, |s| s.updated_replicas)),
+    let counts: [Count; 4] = [
+        (
+            "rollout_info_replicas_available",
+            "Available replicas of a Rollout",
+            |r| number(r, |s| s.available_replicas),
+        ),
+        (
+            "rollout_info_replicas_unavailable",
+            "Missing replicas of a Rollout",
+            |r| (number(r, |s| s.replicas) - number(r, |s| s.available_replicas)).max(0),
+        ),
+        (
+            "rollout_info_replicas_desired",
+            "Desired replicas of a Rollout",
+            |r| i64::from(r.spec.replicas.unwrap_or(1)),
+        ),
+        (
+            "rollout_info_replicas_updated",
+            "Replicas of the newest revision",
+            |r| number(r, |s| s.updated_replicas),
+        ),
     ];
     for (metric, help, read) in counts {
         out.gauge(metric, help);
         for watched in &rollouts {
-            out.sample(metric, &identity(&watched.rollout.metadata), read(&watched.rollout));
+            out.sample(
+                metric,
+                &identity(&watched.rollout.metadata),
+                read(&watched.rollout),
+            );
         }
     }
     out.gauge("analysis_run_info", "Information about an AnalysisRun");
@@ -46,8 +73,14 @@ pub fn text(stores: Option<&Stores>) -> String {
     out.text
 }
 
+/// A metric, its help, and how it is read off a Rollout.
+type Count = (&'static str, &'static str, fn(&Rollout) -> i64);
+
 fn identity(meta: &kube::api::ObjectMeta) -> [(&'static str, &str); 2] {
-    [("namespace", meta.namespace.as_deref().unwrap_or_default()), ("name", observed::name(meta))]
+    [
+        ("namespace", meta.namespace.as_deref().unwrap_or_default()),
+        ("name", observed::name(meta)),
+    ]
 }
 
 fn strategy(rollout: &Rollout) -> &'static str {
@@ -63,7 +96,9 @@ fn number(rollout: &Rollout, field: fn(&crate::api::rollout::RolloutStatus) -> O
 }
 
 fn phase(run: &AnalysisRun) -> &'static str {
-    run.status.as_ref().map_or("Pending", |status| status.phase.as_str())
+    run.status
+        .as_ref()
+        .map_or("Pending", |status| status.phase.as_str())
 }
 
 #[derive(Default)]
@@ -81,7 +116,10 @@ impl Page {
         let labels: Vec<String> = labels
             .iter()
             .map(|(key, value)| {
-                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let value = value
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n");
                 format!("{key}=\"{value}\"")
             })
             .collect();

@@ -86,7 +86,9 @@ pub fn observe(
     replica_sets.extend(stores.replica_sets.orphans(namespace));
     let next = format!("{}-{}", observed::name(meta), identity.pod_hash);
     if let Some(in_the_way) = stores.replica_sets.get(namespace, &next)
-        && !replica_sets.iter().any(|rs| rs.metadata.uid == in_the_way.metadata.uid)
+        && !replica_sets
+            .iter()
+            .any(|rs| rs.metadata.uid == in_the_way.metadata.uid)
     {
         replica_sets.push(in_the_way);
     }
@@ -110,11 +112,19 @@ pub fn observe(
 fn templates(stores: &Stores, namespace: &str, rollout: &Rollout) -> Templates {
     let mut found = Templates::new();
     let canary = rollout.spec.strategy.as_ref().and_then(|s| s.canary.as_ref());
-    let steps = canary.into_iter().flat_map(|c| c.steps.iter().filter_map(|s| s.analysis.as_ref()));
+    let steps = canary
+        .into_iter()
+        .flat_map(|c| c.steps.iter().filter_map(|s| s.analysis.as_ref()));
     let background = canary.and_then(|c| c.analysis.as_ref()).map(|b| &b.analysis);
-    let mut wanted: Vec<AnalysisTemplateRef> =
-        steps.chain(background).flat_map(|a| a.templates.iter().cloned()).collect();
-    while let Some(AnalysisTemplateRef { template_name, cluster_scope }) = wanted.pop() {
+    let mut wanted: Vec<AnalysisTemplateRef> = steps
+        .chain(background)
+        .flat_map(|a| a.templates.iter().cloned())
+        .collect();
+    while let Some(AnalysisTemplateRef {
+        template_name,
+        cluster_scope,
+    }) = wanted.pop()
+    {
         let Some(name) = template_name else { continue };
         let key = (name, cluster_scope);
         if found.contains_key(&key) {

@@ -24,8 +24,8 @@ use super::error::Backoff;
 use super::events::events;
 use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
-use super::watched::WatchedRollout;
 use super::serve::{self, Readiness};
+use super::watched::WatchedRollout;
 use super::{rollouts, runs};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::api::names::labels;
@@ -92,13 +92,20 @@ async fn work(
     let (rollout_trigger, rollout_queue) = unbounded();
     let (run_trigger, run_queue) = unbounded();
     let (service_trigger, service_queue) = unbounded();
-    let triggers = Triggers { rollout: rollout_trigger, run: run_trigger.clone(), service: service_trigger };
+    let triggers = Triggers {
+        rollout: rollout_trigger,
+        run: run_trigger.clone(),
+        service: service_trigger,
+    };
     let stores = Arc::new(start_watches(&client, &options, &triggers, &mut tasks));
     // The watches hold the queues from now on.
     drop(triggers);
     wait_for(&stores, stop.clone()).await?;
     ready.send_replace(Readiness::Ready(Arc::clone(&stores)));
-    let mut elector = options.election.clone().map(|election| Elector::new(client.clone(), election));
+    let mut elector = options
+        .election
+        .clone()
+        .map(|election| Elector::new(client.clone(), election));
     let mut stopping = stop.clone();
     if let Some(elector) = &mut elector
         && elector.acquire(&mut stopping).await.is_some()
@@ -107,9 +114,15 @@ async fn work(
     }
     let (events, publisher) = events(client.clone());
     let publisher = tokio::spawn(publisher.run());
-    let rollouts = Arc::new(rollouts::Context::new(client.clone(), Arc::clone(&stores), events.clone()));
+    let rollouts = Arc::new(rollouts::Context::new(
+        client.clone(),
+        Arc::clone(&stores),
+        events.clone(),
+    ));
     let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
-    let defaults = Defaults { prometheus_address: options.prometheus_address.clone() };
+    let defaults = Defaults {
+        prometheus_address: options.prometheus_address.clone(),
+    };
     let runs = Arc::new(runs::Context::new(
         client.clone(),
         events.clone(),
@@ -128,7 +141,11 @@ async fn work(
     });
     let (finished, mut all_passed) = watch::channel(false);
     let backoff = Backoff::default();
-    let abandoned = Arc::new(abandoned::Context { client, stores: Arc::clone(&stores), backoff });
+    let abandoned = Arc::new(abandoned::Context {
+        client,
+        stores: Arc::clone(&stores),
+        backoff,
+    });
     let passes = run_passes(
         &options,
         &stores,
@@ -143,12 +160,11 @@ async fn work(
     };
     // The lease is held until the passes under way are finished, and then given to whoever comes next.
     let hold = async {
-        match &mut elector {
-            Some(elector) => elector.hold(&mut all_passed).await,
-            None => {
-                let _ = all_passed.wait_for(|passed| *passed).await;
-                Ended::Released
-            }
+        if let Some(elector) = &mut elector {
+            elector.hold(&mut all_passed).await
+        } else {
+            let _ = all_passed.wait_for(|passed| *passed).await;
+            Ended::Released
         }
     };
     tokio::pin!(passes, hold);
@@ -169,10 +185,14 @@ async fn work(
 async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result<()> {
     let params = ListParams::default().limit(1);
     let found = match &options.namespace {
-        Some(namespace) => {
-            Api::<Rollout>::namespaced(client.clone(), namespace).list_metadata(&params).await.map(|_| ())
-        }
-        None => Api::<Rollout>::all(client.clone()).list_metadata(&params).await.map(|_| ()),
+        Some(namespace) => Api::<Rollout>::namespaced(client.clone(), namespace)
+            .list_metadata(&params)
+            .await
+            .map(|_| ()),
+        None => Api::<Rollout>::all(client.clone())
+            .list_metadata(&params)
+            .await
+            .map(|_| ()),
     };
     match found {
         Ok(()) => Ok(()),
@@ -204,13 +224,12 @@ struct Triggers {
 }
 
 /// Starts one watch a kind. Each tells the queues which Rollout or run to look at.
-fn start_watches(
-    client: &Client,
-    options: &Options,
-    triggers: &Triggers,
-    tasks: &mut JoinSet<()>,
-) -> Stores {
-    let Triggers { rollout: rollout_trigger, run: run_trigger, service: service_trigger } = triggers;
+fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks: &mut JoinSet<()>) -> Stores {
+    let Triggers {
+        rollout: rollout_trigger,
+        run: run_trigger,
+        service: service_trigger,
+    } = triggers;
     let instance = if options.instance_id.is_empty() {
         format!("!{}", labels::INSTANCE_ID)
     } else {
@@ -219,16 +238,22 @@ fn start_watches(
     let mine = watcher::Config::default().labels(&instance);
     let (services, service_feed) = cache::<Service>();
     let (rollouts, feed) = cache::<WatchedRollout>();
-    let (trigger, service_queue, known) = (rollout_trigger.clone(), service_trigger.clone(), services.clone());
-    tasks.spawn(feed.run(api(client, options), mine.clone(), |_| {}, move |r| {
-        send(&trigger, ObjectRef::from_obj(r));
-        // Whether some Service is abandoned by it now.
-        for service in known.store().state() {
-            if services::manager(&service) == r.rollout.metadata.name.as_deref() {
-                send(&service_queue, ObjectRef::from_obj(service.as_ref()));
+    let (trigger, service_queue, known) =
+        (rollout_trigger.clone(), service_trigger.clone(), services.clone());
+    tasks.spawn(feed.run(
+        api(client, options),
+        mine.clone(),
+        |_| {},
+        move |r| {
+            send(&trigger, ObjectRef::from_obj(r));
+            // Whether some Service is abandoned by it now.
+            for service in known.store().state() {
+                if services::manager(&service) == r.rollout.metadata.name.as_deref() {
+                    send(&service_queue, ObjectRef::from_obj(service.as_ref()));
+                }
             }
-        }
-    }));
+        },
+    ));
     let (trigger, service_queue, all) = (rollout_trigger.clone(), service_trigger.clone(), rollouts.clone());
     let touched = move |service: &Service| {
         if services::manager(service).is_some() {
@@ -249,7 +274,9 @@ fn start_watches(
     let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
     let touched = move |rs: &ReplicaSet| {
         if observed::controller_uid(&rs.metadata).is_some() {
-            owner(&rs.metadata).into_iter().for_each(|r| send(&trigger, r));
+            if let Some(rollout) = owner(&rs.metadata) {
+                send(&trigger, rollout);
+            }
         } else {
             send_all(&all, &trigger, rs.metadata.namespace.as_deref());
         }
@@ -260,7 +287,9 @@ fn start_watches(
     let (trigger, own) = (rollout_trigger.clone(), run_trigger.clone());
     let touched = move |run: &AnalysisRun| {
         send(&own, ObjectRef::from_obj(run));
-        owner(&run.metadata).into_iter().for_each(|r| send(&trigger, r));
+        if let Some(rollout) = owner(&run.metadata) {
+            send(&trigger, rollout);
+        }
     };
     tasks.spawn(feed.run(api(client, options), mine, |_| {}, touched));
 
@@ -273,12 +302,24 @@ fn start_watches(
     if options.namespace.is_none() {
         let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
         let touched = move |_: &ClusterAnalysisTemplate| send_all(&all, &trigger, None);
-        tasks.spawn(feed.run(Api::all(client.clone()), watcher::Config::default(), |_| {}, touched));
+        tasks.spawn(feed.run(
+            Api::all(client.clone()),
+            watcher::Config::default(),
+            |_| {},
+            touched,
+        ));
     } else {
         feed.take(&watcher::Event::Init, &|_| {});
         feed.take(&watcher::Event::InitDone, &|_| {});
     }
-    Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates }
+    Stores {
+        rollouts,
+        replica_sets,
+        services,
+        analysis_runs,
+        templates,
+        cluster_templates,
+    }
 }
 
 /// The queue lives as long as the process; at its end nobody listens any more.
@@ -301,13 +342,22 @@ fn send_all(
 /// The Rollout that owns an object.
 fn owner(meta: &ObjectMeta) -> Option<ObjectRef<WatchedRollout>> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
-    let owner = owners.iter().find(|o| o.controller == Some(true) && o.kind == Rollout::kind(&()))?;
+    let owner = owners
+        .iter()
+        .find(|o| o.controller == Some(true) && o.kind == Rollout::kind(&()))?;
     Some(ObjectRef::new(&owner.name).within(meta.namespace.as_deref().unwrap_or_default()))
 }
 
 /// Waits until every store is filled: a pass on an empty world would start every rollout anew.
 async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates } = stores;
+    let Stores {
+        rollouts,
+        replica_sets,
+        services,
+        analysis_runs,
+        templates,
+        cluster_templates,
+    } = stores;
     let filled = async {
         rollouts.store().wait_until_ready().await?;
         replica_sets.store().wait_until_ready().await?;
@@ -341,7 +391,9 @@ fn run_passes<'a>(
         |watched, error, ctx| rollouts::failed(&watched, error, &ctx),
         Arc::clone(rollouts),
         stores.rollouts.store().clone(),
-        rollout_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        rollout_queue
+            .take_until(until(stop.clone()))
+            .map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
         Config::default().concurrency(options.rollout_threads.max(1)),
     );
     let run_passes = applier(
@@ -349,7 +401,9 @@ fn run_passes<'a>(
         |run, error, ctx| runs::failed(&run, error, &ctx),
         Arc::clone(runs),
         stores.analysis_runs.store().clone(),
-        run_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        run_queue
+            .take_until(until(stop.clone()))
+            .map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
         Config::default().concurrency(options.analysis_threads.max(1)),
     );
     let service_passes = applier(
@@ -357,7 +411,9 @@ fn run_passes<'a>(
         |service, error, ctx| abandoned::failed(&service, error, &ctx),
         Arc::clone(abandoned),
         stores.services.store().clone(),
-        service_queue.take_until(until(stop.clone())).map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
+        service_queue
+            .take_until(until(stop.clone()))
+            .map(|r| Ok::<_, Infallible>(ReconcileRequest::from(r))),
         Config::default().concurrency(2),
     );
     let all = stream::select(rollout_passes.map(|_| ()), run_passes.map(|_| ()));

@@ -75,7 +75,10 @@ impl Context {
 
     fn refusal(&self, uid: &str, now: Timestamp) -> Option<Refusal> {
         let mut all = self.refusals.lock();
-        if all.get(uid).is_some_and(|(_, at)| now.duration_since(*at) >= REFUSAL_LASTS) {
+        if all
+            .get(uid)
+            .is_some_and(|(_, at)| now.duration_since(*at) >= REFUSAL_LASTS)
+        {
             all.remove(uid);
         }
         all.get(uid).map(|(refusal, _)| refusal.clone())
@@ -83,16 +86,31 @@ impl Context {
 
     fn is_settled(&self, meta: &kube::api::ObjectMeta, now: Timestamp) -> bool {
         let namespace = meta.namespace.as_deref().unwrap_or_default();
-        self.written.is_seen(observed::uid(meta), now, |kind, name| match kind {
-            Kind::Root => meta.resource_version.clone(),
-            Kind::ReplicaSet => {
-                self.stores.replica_sets.get(namespace, name)?.metadata.resource_version.clone()
-            }
-            Kind::Service => self.stores.services.get(namespace, name)?.metadata.resource_version.clone(),
-            Kind::AnalysisRun => {
-                self.stores.analysis_runs.get(namespace, name)?.metadata.resource_version.clone()
-            }
-        })
+        self.written
+            .is_seen(observed::uid(meta), now, |kind, name| match kind {
+                Kind::Root => meta.resource_version.clone(),
+                Kind::ReplicaSet => self
+                    .stores
+                    .replica_sets
+                    .get(namespace, name)?
+                    .metadata
+                    .resource_version
+                    .clone(),
+                Kind::Service => self
+                    .stores
+                    .services
+                    .get(namespace, name)?
+                    .metadata
+                    .resource_version
+                    .clone(),
+                Kind::AnalysisRun => self
+                    .stores
+                    .analysis_runs
+                    .get(namespace, name)?
+                    .metadata
+                    .resource_version
+                    .clone(),
+            })
     }
 }
 
@@ -117,7 +135,10 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
                 break;
             }
             Outcome::Refused(message) => {
-                let new = Refusal { pod_hash: observed.identity.pod_hash.clone(), message };
+                let new = Refusal {
+                    pod_hash: observed.identity.pod_hash.clone(),
+                    message,
+                };
                 ctx.refusals.lock().insert(uid.to_owned(), (new.clone(), now));
                 refusal = Some(new);
             }
@@ -143,7 +164,12 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
         about: &about,
         now,
     };
-    let Plan { intents, status, notices, wake } = plan;
+    let Plan {
+        intents,
+        status,
+        notices,
+        wake,
+    } = plan;
     let mut version = rollout.metadata.resource_version.clone();
     for intent in &intents {
         match applier.apply(intent, version.as_deref()).await? {
@@ -156,7 +182,9 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
     let wake = [wake, wait].into_iter().flatten().min();
     let after = wake.map_or(RESYNC, |at| {
         let left = at.duration_since(now);
-        Duration::try_from(left).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(10), RESYNC)
+        Duration::try_from(left)
+            .unwrap_or(Duration::ZERO)
+            .clamp(Duration::from_millis(10), RESYNC)
     });
     Ok(Outcome::Done(Action::requeue(after)))
 }
@@ -189,12 +217,31 @@ async fn commit(
         }
     }
     let name = observed::name(&rollout.metadata);
-    let api = rollouts(&ctx.client, rollout.metadata.namespace.as_deref().unwrap_or_default());
+    let api = rollouts(
+        &ctx.client,
+        rollout.metadata.namespace.as_deref().unwrap_or_default(),
+    );
     let patch = json!({"metadata": {"resourceVersion": version}, "status": change});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let done = call("patch", "Rollout status", name, api.patch_status(name, &params, &Patch::Merge(&patch))).await?;
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let done = call(
+        "patch",
+        "Rollout status",
+        name,
+        api.patch_status(name, &params, &Patch::Merge(&patch)),
+    )
+    .await?;
     ctx.waiting.lock().remove(uid);
-    ctx.written.note(uid, Kind::Root, name, done.metadata.resource_version.as_deref(), false, now);
+    ctx.written.note(
+        uid,
+        Kind::Root,
+        name,
+        done.metadata.resource_version.as_deref(),
+        false,
+        now,
+    );
     log_transition(rollout, &before, &after);
     Ok(None)
 }
@@ -205,7 +252,13 @@ fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
     if keys.iter().all(|key| before.get(key) == after.get(key)) {
         return;
     }
-    let text = |key: &str| after.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        after
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     tracing::info!(
         namespace = rollout.metadata.namespace.as_deref().unwrap_or_default(),
         name = observed::name(&rollout.metadata),
@@ -227,10 +280,15 @@ pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action 
     let meta = &watched.rollout.metadata;
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);
-    let (namespace, name) = (meta.namespace.as_deref().unwrap_or_default(), observed::name(meta));
+    let (namespace, name) = (
+        meta.namespace.as_deref().unwrap_or_default(),
+        observed::name(meta),
+    );
     let sentence = error.sentence();
     match class {
-        Class::Conflict => tracing::debug!(namespace, name, error = %sentence, "the world moved; looking again"),
+        Class::Conflict => {
+            tracing::debug!(namespace, name, error = %sentence, "the world moved; looking again");
+        }
         Class::Transient | Class::Denied | Class::Terminal => {
             tracing::warn!(namespace, name, error = %sentence, count, class = class.as_str(), "the pass failed");
             // A single failure is the network's; the third in a row is the user's business.

@@ -23,9 +23,9 @@ use tokio::task::AbortHandle;
 use super::apply::call;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
+use super::observe::abilities;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
-use super::observe::abilities;
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, Argument, Measurement, Metric};
 use crate::engine::analysis::{
     Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
@@ -77,12 +77,25 @@ impl Context {
         trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
     ) -> Self {
         let (written, backoff, live) = (Written::default(), Backoff::default(), Mutex::default());
-        Context { client, events, measurer, defaults, trigger, written, backoff, live }
+        Context {
+            client,
+            events,
+            measurer,
+            defaults,
+            trigger,
+            written,
+            backoff,
+            live,
+        }
     }
 
     /// Forgets the runs that are gone, and stops measuring for them.
     pub fn sweep(&self, all: &Store<AnalysisRun>) {
-        let live: HashSet<String> = all.state().iter().map(|r| observed::uid(&r.metadata).to_owned()).collect();
+        let live: HashSet<String> = all
+            .state()
+            .iter()
+            .map(|r| observed::uid(&r.metadata).to_owned())
+            .collect();
         self.written.keep(&live);
         self.backoff.keep(&live);
         self.live.lock().retain(|uid, _| live.contains(uid));
@@ -98,7 +111,10 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         ctx.live.lock().remove(uid);
         return Ok(Action::await_change());
     }
-    if !ctx.written.is_seen(uid, now, |_, _| meta.resource_version.clone()) {
+    if !ctx
+        .written
+        .is_seen(uid, now, |_, _| meta.resource_version.clone())
+    {
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let (finished, measuring) = {
@@ -111,7 +127,10 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
     let plan = {
         let abilities = abilities();
-        let checks = Checks { condition: &abilities.condition, providers: abilities.providers };
+        let checks = Checks {
+            condition: &abilities.condition,
+            providers: abilities.providers,
+        };
         plan_run(&run, &finished, &measuring, &checks, now)
     };
     commit(&ctx, &run, &plan, now).await?;
@@ -124,7 +143,11 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         }
     }
     let about = run.object_ref(&());
-    let notices = plan.events.iter().map(|n| Notice { reason: n.reason, warning: n.warning, message: n.message.clone() });
+    let notices = plan.events.iter().map(|n| Notice {
+        reason: n.reason,
+        warning: n.warning,
+        message: n.message.clone(),
+    });
     ctx.events.publish(&about, notices);
     for measure in plan.measure {
         start(&ctx, &run, measure);
@@ -150,15 +173,33 @@ async fn commit(ctx: &Context, run: &AnalysisRun, plan: &RunPlan, now: Timestamp
         Some(status) => serde_json::to_value(status)?,
         None => json!({}),
     };
-    let Some(change) = merge_patch::diff(&before, &serde_json::to_value(&plan.status)?) else { return Ok(()) };
+    let Some(change) = merge_patch::diff(&before, &serde_json::to_value(&plan.status)?) else {
+        return Ok(());
+    };
     let meta = &run.metadata;
     let name = observed::name(meta);
     let patch = json!({"metadata": {"resourceVersion": meta.resource_version}, "status": change});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     let api = runs(ctx, run);
-    let done = call("patch", "AnalysisRun", name, api.patch_metadata(name, &params, &Patch::Merge(&patch))).await?;
+    let done = call(
+        "patch",
+        "AnalysisRun",
+        name,
+        api.patch_metadata(name, &params, &Patch::Merge(&patch)),
+    )
+    .await?;
     let version = done.metadata.resource_version;
-    ctx.written.note(observed::uid(meta), Kind::Root, name, version.as_deref(), false, now);
+    ctx.written.note(
+        observed::uid(meta),
+        Kind::Root,
+        name,
+        version.as_deref(),
+        false,
+        now,
+    );
     if run.status.as_ref().map(|s| s.phase) != Some(plan.status.phase) {
         tracing::info!(
             namespace = meta.namespace.as_deref().unwrap_or_default(),
@@ -173,12 +214,19 @@ async fn commit(ctx: &Context, run: &AnalysisRun, plan: &RunPlan, now: Timestamp
 
 async fn delete(ctx: &Context, run: &AnalysisRun) -> Result<(), Error> {
     let name = observed::name(&run.metadata);
-    let params = DeleteParams::background()
-        .preconditions(Preconditions { uid: run.metadata.uid.clone(), resource_version: None });
-    match call("delete", "AnalysisRun", name, runs(ctx, run).delete(name, &params)).await {
-        Err(Error::Api { source, .. })
-            if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) =>
-        {
+    let params = DeleteParams::background().preconditions(Preconditions {
+        uid: run.metadata.uid.clone(),
+        resource_version: None,
+    });
+    match call(
+        "delete",
+        "AnalysisRun",
+        name,
+        runs(ctx, run).delete(name, &params),
+    )
+    .await
+    {
+        Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) => {
             Ok(())
         }
         other => other.map(|_| ()),
@@ -186,12 +234,17 @@ async fn delete(ctx: &Context, run: &AnalysisRun) -> Result<(), Error> {
 }
 
 fn runs(ctx: &Context, run: &AnalysisRun) -> Api<AnalysisRun> {
-    Api::namespaced(ctx.client.clone(), run.metadata.namespace.as_deref().unwrap_or_default())
+    Api::namespaced(
+        ctx.client.clone(),
+        run.metadata.namespace.as_deref().unwrap_or_default(),
+    )
 }
 
 /// Measures beside the pass.
 fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure) {
-    let Some(metric) = run.spec.metrics.get(measure.index).cloned() else { return };
+    let Some(metric) = run.spec.metrics.get(measure.index).cloned() else {
+        return;
+    };
     let uid = observed::uid(&run.metadata).to_owned();
     let name = measure.metric;
     let mut live = ctx.live.lock();
@@ -220,14 +273,19 @@ fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure) {
 async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeasurement {
     let started = clock::now();
     let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
-    let mut measurement = Measurement { started_at: Some(Time(started)), ..Measurement::default() };
+    let mut measurement = Measurement {
+        started_at: Some(Time(started)),
+        ..Measurement::default()
+    };
     let mut metadata = BTreeMap::new();
     match secrets(ctx, namespace, &run.spec.args).await {
         Ok(secrets) => match resolve_metric(metric, &run.spec.args, &secrets) {
             Ok(resolved) => {
                 let values: Vec<String> = secrets.values().cloned().collect();
-                let measured =
-                    ctx.measurer.measure_and_judge(&resolved, &ctx.defaults, &values, started).await;
+                let measured = ctx
+                    .measurer
+                    .measure_and_judge(&resolved, &ctx.defaults, &values, started)
+                    .await;
                 measurement.phase = measured.phase;
                 measurement.message = measured.message;
                 measurement.value = measured.value;
@@ -245,22 +303,40 @@ async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeas
         }
     }
     measurement.finished_at = Some(Time(clock::now()));
-    FinishedMeasurement { metric: String::new(), measurement, metadata }
+    FinishedMeasurement {
+        metric: String::new(),
+        measurement,
+        metadata,
+    }
 }
 
 /// The values of the arguments that are keys of Secrets. Only the Secrets that the run names are read, by name.
-async fn secrets(ctx: &Context, namespace: &str, args: &[Argument]) -> Result<BTreeMap<String, String>, String> {
+async fn secrets(
+    ctx: &Context,
+    namespace: &str,
+    args: &[Argument],
+) -> Result<BTreeMap<String, String>, String> {
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
     let mut values = BTreeMap::new();
     for (arg, key) in secret_refs(args) {
-        let secret = call("read", "Secret", &key.name, api.get(&key.name)).await.map_err(|error| {
-            format!("argument \"{arg}\": {}", error.sentence())
-        })?;
-        let bytes = secret.data.as_ref().and_then(|data| data.get(&key.key)).ok_or_else(|| {
-            format!("argument \"{arg}\": Secret \"{}\" has no key \"{}\"", key.name, key.key)
-        })?;
+        let secret = call("read", "Secret", &key.name, api.get(&key.name))
+            .await
+            .map_err(|error| format!("argument \"{arg}\": {}", error.sentence()))?;
+        let bytes = secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get(&key.key))
+            .ok_or_else(|| {
+                format!(
+                    "argument \"{arg}\": Secret \"{}\" has no key \"{}\"",
+                    key.name, key.key
+                )
+            })?;
         let value = String::from_utf8(bytes.0.clone()).map_err(|_| {
-            format!("argument \"{arg}\": key \"{}\" of Secret \"{}\" is not text", key.key, key.name)
+            format!(
+                "argument \"{arg}\": key \"{}\" of Secret \"{}\" is not text",
+                key.key, key.name
+            )
         })?;
         values.insert(arg.to_owned(), value);
     }
@@ -271,8 +347,10 @@ async fn secrets(ctx: &Context, namespace: &str, args: &[Argument]) -> Result<BT
 pub fn failed(run: &AnalysisRun, error: &Error, ctx: &Context) -> Action {
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(&run.metadata), class);
-    let (namespace, name) =
-        (run.metadata.namespace.as_deref().unwrap_or_default(), observed::name(&run.metadata));
+    let (namespace, name) = (
+        run.metadata.namespace.as_deref().unwrap_or_default(),
+        observed::name(&run.metadata),
+    );
     let sentence = error.sentence();
     if class == Class::Conflict {
         tracing::debug!(namespace, name, error = %sentence, "the world moved; looking again");

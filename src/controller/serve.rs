@@ -41,7 +41,9 @@ pub async fn serve(
             }
         }
     };
-    let probes = Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(readyz));
+    let probes = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz));
     let scrape = move || {
         let ready = ready.borrow().clone();
         async move {
@@ -49,7 +51,10 @@ pub async fn serve(
                 Readiness::Ready(stores) => Some(stores.as_ref()),
                 Readiness::Starting => None,
             };
-            ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics::text(stores))
+            (
+                [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+                metrics::text(stores),
+            )
         }
     };
     let metrics = Router::new().route("/metrics", get(scrape));
@@ -71,5 +76,8 @@ async fn listen(port: u16, flag: &str, app: Router, mut stop: watch::Receiver<bo
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, app).with_graceful_shutdown(stopped).await.with_context(|| format!("cannot serve {flag}"))
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stopped)
+        .await
+        .with_context(|| format!("cannot serve {flag}"))
 }

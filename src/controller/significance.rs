@@ -7,22 +7,34 @@
 use serde_json::Value;
 
 /// Fields that may lag.
-const SOFT: [&str; 6] =
-    ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "HPAReplicas", "message"];
+const SOFT: [&str; 6] = [
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "HPAReplicas",
+    "message",
+];
 /// Reasons of the Progressing condition that all say: going on.
-const GOING: [&str; 5] =
-    ["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated", "RolloutResumed", "RolloutRetry"];
+const GOING: [&str; 5] = [
+    "NewReplicaSetCreated",
+    "FoundNewReplicaSet",
+    "ReplicaSetUpdated",
+    "RolloutResumed",
+    "RolloutRetry",
+];
 
 /// Whether anything but counters changed.
 pub fn matters(before: &Value, after: &Value) -> bool {
     if before.get("observedGeneration").is_none() {
         return true;
     }
-    let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { return true };
+    let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else {
+        return true;
+    };
     let keys = old.keys().chain(new.keys().filter(|k| !old.contains_key(*k)));
-    keys.filter(|key| old.get(*key) != new.get(*key) && !SOFT.contains(&key.as_str())).any(|key| {
-        key != "conditions" || conditions(old.get(key)) != conditions(new.get(key))
-    })
+    keys.filter(|key| old.get(*key) != new.get(*key) && !SOFT.contains(&key.as_str()))
+        .any(|key| key != "conditions" || conditions(old.get(key)) != conditions(new.get(key)))
 }
 
 /// The conditions without their words, times and what only follows the counters.
@@ -62,21 +74,25 @@ mod tests {
             after[key] = value;
             after
         };
-        let progressing = |status: &str, reason: &str| {
-            json!([{"type": "Progressing", "status": status, "reason": reason, "message": "y"}])
-        };
+        let progressing = |status: &str, reason: &str| json!([{"type": "Progressing", "status": status, "reason": reason, "message": "y"}]);
         for (after, want) in [
             (with("replicas", json!(2)), false),
             (with("message", json!("b")), false),
             (with("phase", json!("Healthy")), true),
             (with("currentStepIndex", json!(1)), true),
             (with("abort", json!(true)), true),
-            (with("conditions", progressing("True", "NewReplicaSetCreated")), false),
+            (
+                with("conditions", progressing("True", "NewReplicaSetCreated")),
+                false,
+            ),
             (with("conditions", progressing("False", "RolloutAborted")), true),
             (with("conditions", json!([])), true),
         ] {
             assert_eq!(matters(&base, &after), want, "{after}");
         }
-        assert!(matters(&json!({}), &base), "the first status is what autoscalers wait for");
+        assert!(
+            matters(&json!({}), &base),
+            "the first status is what autoscalers wait for"
+        );
     }
 }

@@ -37,8 +37,16 @@ impl WatchedRollout {
         Identity {
             pod_hash: identity::template_hash(template, collisions),
             legacy_pod_hash: identity::legacy_template_hash(template, collisions),
-            step_hash: if canary { identity::step_hash(steps) } else { String::new() },
-            legacy_step_hash: if canary { identity::legacy_step_hash(steps) } else { String::new() },
+            step_hash: if canary {
+                identity::step_hash(steps)
+            } else {
+                String::new()
+            },
+            legacy_step_hash: if canary {
+                identity::legacy_step_hash(steps)
+            } else {
+                String::new()
+            },
         }
     }
 }
@@ -46,21 +54,35 @@ impl WatchedRollout {
 impl<'de> Deserialize<'de> for WatchedRollout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let steps = value.pointer("/spec/strategy/canary/steps").filter(|s| !s.is_null()).cloned();
+        let steps = value
+            .pointer("/spec/strategy/canary/steps")
+            .filter(|s| !s.is_null())
+            .cloned();
         match serde_path_to_error::deserialize::<_, Rollout>(&value) {
-            Ok(rollout) => Ok(WatchedRollout { rollout: Arc::new(rollout), malformed: None, steps }),
+            Ok(rollout) => Ok(WatchedRollout {
+                rollout: Arc::new(rollout),
+                malformed: None,
+                steps,
+            }),
             Err(error) => {
                 let path = error.path().to_string();
                 let malformed = Some(format!("{path}: Invalid value: {}", error.inner()));
                 // Without a name there is nothing to write a condition on; that one is for the watch to report.
                 let metadata = value.get("metadata").cloned().unwrap_or_default();
-                let metadata: ObjectMeta = serde_json::from_value(metadata).map_err(serde::de::Error::custom)?;
-                let status: Option<RolloutStatus> =
-                    value.get("status").cloned().and_then(|s| serde_json::from_value(s).ok());
+                let metadata: ObjectMeta =
+                    serde_json::from_value(metadata).map_err(serde::de::Error::custom)?;
+                let status: Option<RolloutStatus> = value
+                    .get("status")
+                    .cloned()
+                    .and_then(|s| serde_json::from_value(s).ok());
                 let mut rollout = Rollout::new("", RolloutSpec::default());
                 rollout.metadata = metadata;
                 rollout.status = status;
-                Ok(WatchedRollout { rollout: Arc::new(rollout), malformed, steps: None })
+                Ok(WatchedRollout {
+                    rollout: Arc::new(rollout),
+                    malformed,
+                    steps: None,
+                })
             }
         }
     }
@@ -109,9 +131,15 @@ mod tests {
         }))
         .unwrap();
         let malformed = watched.malformed.unwrap();
-        assert!(malformed.starts_with("spec.strategy.canary.steps[0].setWeight: Invalid value: "), "{malformed}");
+        assert!(
+            malformed.starts_with("spec.strategy.canary.steps[0].setWeight: Invalid value: "),
+            "{malformed}"
+        );
         assert_eq!(watched.rollout.metadata.name.as_deref(), Some("r"));
-        assert_eq!(watched.rollout.status.as_ref().unwrap().stable_rs.as_deref(), Some("abc"));
+        assert_eq!(
+            watched.rollout.status.as_ref().unwrap().stable_rs.as_deref(),
+            Some("abc")
+        );
     }
 
     #[test]

@@ -42,13 +42,29 @@ pub struct Written {
 impl Written {
     /// Notes a write that the API server answered with this resourceVersion. `created`: the store may not know the object
     /// at all yet; else its absence means that it was deleted since.
-    pub fn note(&self, owner: &str, kind: Kind, name: &str, version: Option<&str>, created: bool, now: Timestamp) {
+    pub fn note(
+        &self,
+        owner: &str,
+        kind: Kind,
+        name: &str,
+        version: Option<&str>,
+        created: bool,
+        now: Timestamp,
+    ) {
         // A version that is no number cannot be compared: the check is skipped.
-        let Some(version) = version.and_then(|v| v.parse().ok()) else { return };
+        let Some(version) = version.and_then(|v| v.parse().ok()) else {
+            return;
+        };
         let mut all = self.by_owner.lock();
         let writes = all.entry(owner.to_owned()).or_default();
         writes.retain(|w| !(w.kind == kind && w.name == name));
-        writes.push(Write { kind, name: name.to_owned(), version, created, at: now });
+        writes.push(Write {
+            kind,
+            name: name.to_owned(),
+            version,
+            created,
+            at: now,
+        });
     }
 
     /// Whether the stores show everything that was written. `stored` gives the resourceVersion that a store has for an
@@ -60,7 +76,9 @@ impl Written {
         stored: impl Fn(Kind, &str) -> Option<String>,
     ) -> bool {
         let mut all = self.by_owner.lock();
-        let Some(writes) = all.get_mut(owner) else { return true };
+        let Some(writes) = all.get_mut(owner) else {
+            return true;
+        };
         writes.retain(|write| {
             let seen = match stored(write.kind, &write.name) {
                 Some(version) => version.parse::<u128>().is_ok_and(|v| v >= write.version),

@@ -56,7 +56,10 @@ fn weight_at(ctx: &Context, index: Option<usize>) -> i64 {
 /// How many pods each side should have for the committed weight.
 pub(crate) fn desired_pair(ctx: &Context) -> Pair {
     if ctx.stable.is_none() || context::same(ctx.new, ctx.stable) {
-        return Pair { canary: ctx.replicas, stable: 0 };
+        return Pair {
+            canary: ctx.replicas,
+            stable: 0,
+        };
     }
     replicas::approximate(ctx.replicas, desired_weight(ctx), FULL_WEIGHT, ctx.limits.surge)
 }
@@ -66,10 +69,17 @@ pub(crate) fn desired_pair(ctx: &Context) -> Pair {
 fn held_pair(ctx: &Context) -> Pair {
     let canary = ctx.new.map_or(0, context::spec_replicas);
     if context::same(ctx.new, ctx.stable) {
-        return Pair { canary: ctx.replicas, stable: 0 };
+        return Pair {
+            canary: ctx.replicas,
+            stable: 0,
+        };
     }
     let canary = canary.min(ctx.replicas);
-    let stable = if ctx.stable.is_some() { ctx.replicas - canary } else { 0 };
+    let stable = if ctx.stable.is_some() {
+        ctx.replicas - canary
+    } else {
+        0
+    };
     Pair { canary, stable }
 }
 
@@ -79,7 +89,11 @@ fn arms(ctx: &Context) -> Arms {
     Arms {
         replicas: ctx.replicas,
         limits: ctx.limits,
-        want: if ctx.is_held() { held_pair(ctx) } else { desired_pair(ctx) },
+        want: if ctx.is_held() {
+            held_pair(ctx)
+        } else {
+            desired_pair(ctx)
+        },
         canary: counts(ctx.new),
         stable: counts(stable),
         older: ctx.others.iter().map(|rs| counts(Some(rs))).collect(),
@@ -92,7 +106,11 @@ fn scale(ctx: &Context, draft: &mut Draft) {
     if ctx.is_held() && !is_scaling_event(ctx) && arms.older.iter().all(|c| c.spec == 0) {
         return;
     }
-    let Scaled { canary, stable, older } = replicas::scale(&arms);
+    let Scaled {
+        canary,
+        stable,
+        older,
+    } = replicas::scale(&arms);
     let stable_rs = ctx.stable.filter(|_| !context::same(ctx.new, ctx.stable));
     let targets = [(stable_rs, stable), (ctx.new, canary)];
     let targets = targets.into_iter().filter_map(|(rs, to)| Some((rs?, to)));
@@ -105,7 +123,9 @@ fn scale(ctx: &Context, draft: &mut Draft) {
 fn is_scaling_event(ctx: &Context) -> bool {
     let arms = [ctx.new, ctx.stable];
     let total: i64 = ctx.all().map(context::spec_replicas).sum();
-    arms.into_iter().flatten().any(|rs| context::spec_replicas(rs) > 0 && !is_annotated(ctx, rs))
+    arms.into_iter()
+        .flatten()
+        .any(|rs| context::spec_replicas(rs) > 0 && !is_annotated(ctx, rs))
         || (ctx.stable.is_some() && !(ctx.replicas..=ctx.replicas + ctx.limits.surge).contains(&total))
 }
 
@@ -124,7 +144,10 @@ fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Draft) {
     if !scales && !renumber && min_ready_seconds.is_none() {
         return;
     }
-    let mut patch = ReplicaSetPatch { min_ready_seconds, ..patch_of(rs) };
+    let mut patch = ReplicaSetPatch {
+        min_ready_seconds,
+        ..patch_of(rs)
+    };
     if renumber {
         let key = annotations::DESIRED_REPLICAS.to_owned();
         patch.annotations.insert(key, Some(ctx.replicas.to_string()));
@@ -189,7 +212,11 @@ pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
         return Some("Rollback within window".to_owned());
     }
     let total = ctx.steps().len();
-    let done = draft.status.current_step_index.and_then(|i| usize::try_from(i).ok()).unwrap_or(0);
+    let done = draft
+        .status
+        .current_step_index
+        .and_then(|i| usize::try_from(i).ok())
+        .unwrap_or(0);
     (done >= total).then(|| format!("Completed all {total} canary steps"))
 }
 

@@ -43,8 +43,10 @@ impl<'a> Context<'a> {
         let owned: Vec<&ReplicaSet> = owned(observed).collect();
         let new = find_new(observed, &owned);
         let stable_hash = status.stable_rs.as_deref().unwrap_or_default();
-        let stable =
-            owned.iter().copied().find(|rs| !stable_hash.is_empty() && hash_of(rs) == stable_hash);
+        let stable = owned
+            .iter()
+            .copied()
+            .find(|rs| !stable_hash.is_empty() && hash_of(rs) == stable_hash);
         let mut others: Vec<&ReplicaSet> = owned
             .into_iter()
             .filter(|rs| !same(Some(rs), new) && !same(Some(rs), stable))
@@ -102,13 +104,20 @@ impl<'a> Context<'a> {
     /// Whether the last full pass saw the present generation.
     pub fn is_observed(&self) -> bool {
         let generation = self.rollout.metadata.generation.unwrap_or(0);
-        self.status.observed_generation.as_deref().and_then(|g| g.parse::<i64>().ok()) == Some(generation)
+        self.status
+            .observed_generation
+            .as_deref()
+            .and_then(|g| g.parse::<i64>().ok())
+            == Some(generation)
     }
 
     /// All ReplicaSets of this Rollout.
     pub fn all(&self) -> impl Iterator<Item = &'a ReplicaSet> + '_ {
         let stable = self.stable.filter(|_| !same(self.new, self.stable));
-        self.new.into_iter().chain(stable).chain(self.others.iter().copied())
+        self.new
+            .into_iter()
+            .chain(stable)
+            .chain(self.others.iter().copied())
     }
 
     /// The highest revision among the ReplicaSets other than the new one.
@@ -124,7 +133,10 @@ impl<'a> Context<'a> {
 /// The committed status; empty for a Rollout that was never seen before.
 pub(crate) fn committed(rollout: &Rollout) -> &RolloutStatus {
     static EMPTY: std::sync::OnceLock<RolloutStatus> = std::sync::OnceLock::new();
-    rollout.status.as_ref().unwrap_or_else(|| EMPTY.get_or_init(RolloutStatus::default))
+    rollout
+        .status
+        .as_ref()
+        .unwrap_or_else(|| EMPTY.get_or_init(RolloutStatus::default))
 }
 
 /// `spec.replicas` with its default, never negative.
@@ -154,7 +166,10 @@ pub(crate) fn hash_of(rs: &ReplicaSet) -> &str {
 /// A ReplicaSet as the arithmetic sees it.
 pub(crate) fn counts(rs: Option<&ReplicaSet>) -> Counts {
     let Some(rs) = rs else {
-        return Counts { observed: true, ..Counts::default() };
+        return Counts {
+            observed: true,
+            ..Counts::default()
+        };
     };
     Counts {
         spec: spec_replicas(rs),
@@ -172,7 +187,9 @@ pub(crate) fn spec_replicas(rs: &ReplicaSet) -> i64 {
 /// The limits of a canary, with their defaults of 25 %. The texts were found to be numbers before.
 pub(crate) fn limits(canary: &CanaryStrategy, replicas: i64) -> Fenceposts {
     let resolve = |value: Option<_>| {
-        value.and_then(replicas::percent_or_count).unwrap_or(replicas::DEFAULT_MAX)
+        value
+            .and_then(replicas::percent_or_count)
+            .unwrap_or(replicas::DEFAULT_MAX)
     };
     replicas::fenceposts(
         replicas,
@@ -183,11 +200,9 @@ pub(crate) fn limits(canary: &CanaryStrategy, replicas: i64) -> Fenceposts {
 
 fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
     let me = observed::uid(&observed.rollout.metadata);
-    observed
-        .replica_sets
-        .iter()
-        .map(Arc::as_ref)
-        .filter(move |rs| observed::is_controlled_by(&rs.metadata, me) && rs.metadata.deletion_timestamp.is_none())
+    observed.replica_sets.iter().map(Arc::as_ref).filter(move |rs| {
+        observed::is_controlled_by(&rs.metadata, me) && rs.metadata.deletion_timestamp.is_none()
+    })
 }
 
 /// The ReplicaSet of the desired template (wire contract 2.1): by our hash, by the hash of older controllers, and by
@@ -201,8 +216,12 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
         let key = |rs: &ReplicaSet| (rs.metadata.creation_timestamp.clone(), rs.metadata.name.clone());
         key(a).cmp(&key(b))
     });
-    let by_hash =
-        |hash: &str| by_age.iter().copied().find(|rs| !hash.is_empty() && hash_of(rs) == hash);
+    let by_hash = |hash: &str| {
+        by_age
+            .iter()
+            .copied()
+            .find(|rs| !hash.is_empty() && hash_of(rs) == hash)
+    };
     let status = committed(&observed.rollout);
     let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
     let judged = status.observed_generation.as_deref() == Some(&generation)
@@ -215,7 +234,11 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
         let injected = observed::ephemeral_metadata(&rs.metadata);
         identity::equal_by_meaning(desired, &rs.spec.template.0, injected)
     };
-    let Identity { pod_hash, legacy_pod_hash, .. } = &observed.identity;
+    let Identity {
+        pod_hash,
+        legacy_pod_hash,
+        ..
+    } = &observed.identity;
     by_hash(pod_hash)
         .filter(same_meaning)
         .or_else(|| by_hash(legacy_pod_hash).filter(same_meaning))

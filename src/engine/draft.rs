@@ -24,7 +24,13 @@ pub(crate) struct Draft {
 impl Draft {
     /// Nothing decided yet.
     pub fn new(status: RolloutStatus, now: Timestamp) -> Self {
-        Draft { status, intents: Vec::new(), notices: Vec::new(), wake: None, now }
+        Draft {
+            status,
+            intents: Vec::new(),
+            notices: Vec::new(),
+            wake: None,
+            now,
+        }
     }
 
     /// Asks to look again at `at`, unless something earlier was asked for.
@@ -34,7 +40,12 @@ impl Draft {
 
     /// The finished plan.
     pub fn finish(self) -> Plan {
-        Plan { intents: self.intents, status: self.status, notices: self.notices, wake: self.wake }
+        Plan {
+            intents: self.intents,
+            status: self.status,
+            notices: self.notices,
+            wake: self.wake,
+        }
     }
 
     /// This moment with the precision of the wire: whole seconds.
@@ -72,7 +83,10 @@ impl Draft {
     /// progress counts from it.
     pub fn rewrite_condition(&mut self, type_: &str, status: &str, reason: &str, message: impl Into<String>) {
         let now = self.time();
-        let since = self.condition(type_).filter(|c| c.status == status).map(|c| c.last_transition_time.clone());
+        let since = self
+            .condition(type_)
+            .filter(|c| c.status == status)
+            .map(|c| c.last_transition_time.clone());
         let condition = RolloutCondition {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -95,13 +109,18 @@ impl Draft {
     /// Pauses for this reason, from now on.
     pub fn pause(&mut self, reason: PauseReason) {
         let start_time = self.time();
-        self.status.pause_conditions.push(PauseCondition { reason: reason.as_str().to_owned(), start_time });
+        self.status.pause_conditions.push(PauseCondition {
+            reason: reason.as_str().to_owned(),
+            start_time,
+        });
         self.status.controller_pause = Some(true);
     }
 
     /// Ends the pause for this reason. `controllerPause` stands only while some pause is left.
     pub fn unpause(&mut self, reason: PauseReason) {
-        self.status.pause_conditions.retain(|p| p.reason != reason.as_str());
+        self.status
+            .pause_conditions
+            .retain(|p| p.reason != reason.as_str());
         if self.status.pause_conditions.is_empty() {
             self.status.controller_pause = None;
         }
@@ -129,9 +148,15 @@ impl Draft {
             message.push_str(": ");
             message.push_str(cause);
         }
-        self.set_condition(conditions::PROGRESSING, "False", reasons::ROLLOUT_ABORTED, message.clone());
+        self.set_condition(
+            conditions::PROGRESSING,
+            "False",
+            reasons::ROLLOUT_ABORTED,
+            message.clone(),
+        );
         if !known {
-            self.notices.push(Notice::warning(reasons::ROLLOUT_ABORTED, message));
+            self.notices
+                .push(Notice::warning(reasons::ROLLOUT_ABORTED, message));
         }
     }
 }

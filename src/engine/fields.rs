@@ -20,9 +20,9 @@ pub(crate) fn read(rollout: &Rollout, path: &str) -> Result<String, String> {
     match at {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(at.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            Err(format!("fieldPath \"{path}\" is not a text, a number or a truth value"))
-        }
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
+            "fieldPath \"{path}\" is not a text, a number or a truth value"
+        )),
     }
 }
 
@@ -43,7 +43,9 @@ fn parse(path: &str) -> Result<Vec<Key>, String> {
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
             let (key, after) = inner.split_once(']').ok_or_else(wrong)?;
-            let quoted = ['\'', '"'].iter().find_map(|q| key.strip_prefix(*q)?.strip_suffix(*q));
+            let quoted = ['\'', '"']
+                .iter()
+                .find_map(|q| key.strip_prefix(*q)?.strip_suffix(*q));
             keys.push(match quoted {
                 Some(name) => Key::Name(name.to_owned()),
                 None => Key::Index(key.parse().map_err(|_| wrong())?),

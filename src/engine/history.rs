@@ -31,8 +31,12 @@ pub(crate) fn trim(ctx: &Context, draft: &mut Draft) {
 
 fn trim_runs(ctx: &Context, draft: &mut Draft) {
     let limits = ctx.spec.analysis.as_ref();
-    let good = limits.and_then(|l| l.successful_run_history_limit).unwrap_or(RUNS);
-    let bad = limits.and_then(|l| l.unsuccessful_run_history_limit).unwrap_or(RUNS);
+    let good = limits
+        .and_then(|l| l.successful_run_history_limit)
+        .unwrap_or(RUNS);
+    let bad = limits
+        .and_then(|l| l.unsuccessful_run_history_limit)
+        .unwrap_or(RUNS);
     let current = super::runs::current_names(ctx);
     let mut finished: Vec<&AnalysisRun> = ctx
         .observed
@@ -50,7 +54,11 @@ fn trim_runs(ctx: &Context, draft: &mut Draft) {
     for run in finished {
         let hash = observed::pod_hash(&run.metadata);
         let orphaned = !hash.is_empty() && !ctx.all().any(|rs| context::hash_of(rs) == hash);
-        let left = if phase(run) == AnalysisPhase::Successful { &mut good } else { &mut bad };
+        let left = if phase(run) == AnalysisPhase::Successful {
+            &mut good
+        } else {
+            &mut bad
+        };
         if !orphaned && *left > 0 {
             *left -= 1;
             continue;

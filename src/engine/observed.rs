@@ -50,7 +50,10 @@ pub struct Abilities {
 impl Default for Abilities {
     /// No provider at all.
     fn default() -> Self {
-        Abilities { condition: |_| Ok(()), providers: &[] }
+        Abilities {
+            condition: |_| Ok(()),
+            providers: &[],
+        }
     }
 }
 
@@ -78,17 +81,26 @@ pub struct Refusal {
 
 /// The value of a label, or nothing.
 pub fn label<'a>(meta: &'a ObjectMeta, key: &str) -> &'a str {
-    meta.labels.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
+    meta.labels
+        .as_ref()
+        .and_then(|all| all.get(key))
+        .map_or("", String::as_str)
 }
 
 /// The value of an annotation, or nothing.
 pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> &'a str {
-    meta.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
+    meta.annotations
+        .as_ref()
+        .and_then(|all| all.get(key))
+        .map_or("", String::as_str)
 }
 
 /// The metadata that was injected into a ReplicaSet's template, as recorded on it.
 pub fn ephemeral_metadata(meta: &ObjectMeta) -> Option<&str> {
-    meta.annotations.as_ref()?.get(annotations::EPHEMERAL_METADATA).map(String::as_str)
+    meta.annotations
+        .as_ref()?
+        .get(annotations::EPHEMERAL_METADATA)
+        .map(String::as_str)
 }
 
 /// The pod template hash that an object is labelled with.
@@ -119,5 +131,8 @@ pub fn is_controlled_by(meta: &ObjectMeta, owner: &str) -> bool {
 /// The uid of the controlling owner.
 pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
-    owners.iter().find(|o| o.controller == Some(true)).map(|o| o.uid.as_str())
+    owners
+        .iter()
+        .find(|o| o.controller == Some(true))
+        .map(|o| o.uid.as_str())
 }

@@ -15,7 +15,11 @@ pub(crate) fn set(spec: &RolloutSpec, replicas: i64, draft: &mut Draft) {
 fn of(spec: &RolloutSpec, replicas: i64, draft: &Draft) -> (RolloutPhase, String) {
     let status = &draft.status;
     let bad = [reasons::ROLLOUT_ABORTED, reasons::PROGRESS_DEADLINE_EXCEEDED];
-    if let Some(c) = status.conditions.iter().find(|c| bad.contains(&c.reason.as_str())) {
+    if let Some(c) = status
+        .conditions
+        .iter()
+        .find(|c| bad.contains(&c.reason.as_str()))
+    {
         return (RolloutPhase::Degraded, format!("{}: {}", c.reason, c.message));
     }
     if spec.paused == Some(true) {
@@ -25,8 +29,11 @@ fn of(spec: &RolloutSpec, replicas: i64, draft: &Draft) -> (RolloutPhase, String
         return (RolloutPhase::Paused, pause.reason.clone());
     }
     let count = |n: Option<i32>| i64::from(n.unwrap_or(0));
-    let (total, updated, available) =
-        (count(status.replicas), count(status.updated_replicas), count(status.available_replicas));
+    let (total, updated, available) = (
+        count(status.replicas),
+        count(status.updated_replicas),
+        count(status.available_replicas),
+    );
     let waiting = |text: &str| (RolloutPhase::Progressing, text.to_owned());
     if spec.restart_at.is_some() && spec.restart_at != status.restarted_at {
         return waiting("rollout is restarting");

@@ -35,12 +35,20 @@ pub struct Notice {
 impl Notice {
     /// An event of type Normal.
     pub fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Notice { reason, warning: false, message: message.into() }
+        Notice {
+            reason,
+            warning: false,
+            message: message.into(),
+        }
     }
 
     /// An event of type Warning.
     pub fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Notice { reason, warning: true, message: message.into() }
+        Notice {
+            reason,
+            warning: true,
+            message: message.into(),
+        }
     }
 }
 

@@ -28,10 +28,16 @@ fn analysis(ctx: &Context, at: &str, analysis: &RolloutAnalysis, blocking: bool)
     let invalid = |e: String| format!("{at}.templates: Invalid value: {e}");
     let spec = runs::build_spec(ctx, analysis).map_err(invalid)?;
     let abilities = ctx.observed.abilities;
-    let checks = Checks { condition: &abilities.condition, providers: abilities.providers };
+    let checks = Checks {
+        condition: &abilities.condition,
+        providers: abilities.providers,
+    };
     let rules = prepare_run(&spec, &checks).map_err(|e| invalid(e.to_string()))?;
     if blocking && !is_finite(&rules) {
-        let endless = rules.iter().find(|r| r.count.is_none()).map_or("", |r| r.name.as_str());
+        let endless = rules
+            .iter()
+            .find(|r| r.count.is_none())
+            .map_or("", |r| r.name.as_str());
         return Err(invalid(format!(
             "metric \"{endless}\" has an interval but no count, and would never end; a step waits for its end: set count"
         )));

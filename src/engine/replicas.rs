@@ -28,7 +28,10 @@ pub fn percent_or_count(value: &IntOrString) -> Option<CountOrPercent> {
         IntOrString::Int(n) => Some(CountOrPercent::Count(i64::from(*n))),
         IntOrString::String(text) => {
             let digits = text.strip_suffix('%').unwrap_or(text);
-            digits.parse::<i32>().ok().map(|p| CountOrPercent::Percent(i64::from(p)))
+            digits
+                .parse::<i32>()
+                .ok()
+                .map(|p| CountOrPercent::Percent(i64::from(p)))
         }
     }
 }
@@ -55,7 +58,11 @@ impl CountOrPercent {
             CountOrPercent::Count(n) => n.max(0),
             CountOrPercent::Percent(p) => {
                 let scaled = p.max(0) * replicas;
-                if round_up { (scaled + 99) / 100 } else { scaled / 100 }
+                if round_up {
+                    (scaled + 99) / 100
+                } else {
+                    scaled / 100
+                }
             }
         }
     }
@@ -80,7 +87,10 @@ pub fn fenceposts(replicas: i64, max_surge: CountOrPercent, max_unavailable: Cou
     if surge == 0 && unavailable == 0 {
         unavailable = 1;
     }
-    Fenceposts { surge, unavailable: unavailable.min(replicas) }
+    Fenceposts {
+        surge,
+        unavailable: unavailable.min(replicas),
+    }
 }
 
 /// How many pods each side should have in the end.
@@ -116,7 +126,11 @@ pub fn approximate(replicas: i64, weight: i64, max_weight: i64, surge: i64) -> P
     let product = replicas * weight.clamp(0, max_weight);
     let ceil = (product + max_weight - 1) / max_weight;
     let floor = product / max_weight;
-    let totals: &[i64] = if surge > 0 { &[replicas, replicas + 1] } else { &[replicas] };
+    let totals: &[i64] = if surge > 0 {
+        &[replicas, replicas + 1]
+    } else {
+        &[replicas]
+    };
     let mut best: Option<(i64, i64)> = None;
     for &total in totals {
         let tied = (2 * total * weight).rem_euclid(2 * max_weight) == max_weight;
@@ -133,7 +147,10 @@ pub fn approximate(replicas: i64, weight: i64, max_weight: i64, surge: i64) -> P
     }
     // Nothing was allowed only where the tie skipped the floor and the ceiling is everything: take the floor.
     let (canary, total) = best.unwrap_or((floor.max(1).min(replicas), replicas));
-    Pair { canary, stable: total - canary }
+    Pair {
+        canary,
+        stable: total - canary,
+    }
 }
 
 /// One ReplicaSet as the arithmetic sees it.
@@ -220,17 +237,28 @@ pub struct Scaled {
 ///    Worked: 10 replicas, surge 1, unavailable 0, aborting with canary 6 (none available) and stable 5 (3 available):
 ///    budget 0, room 3 + 6 - 10 < 0; one canary goes, and the next pass has a budget of 1 for stable.
 pub fn scale(arms: &Arms) -> Scaled {
-    let Arms { replicas, limits, want, canary, stable, older } = arms;
-    let current =
-        Scaled { canary: canary.spec, stable: stable.spec, older: older.iter().map(|c| c.spec).collect() };
+    let Arms {
+        replicas,
+        limits,
+        want,
+        canary,
+        stable,
+        older,
+    } = arms;
+    let current = Scaled {
+        canary: canary.spec,
+        stable: stable.spec,
+        older: older.iter().map(|c| c.spec).collect(),
+    };
     let mut out = current.clone();
 
     let occupied: i64 =
         canary.occupying() + stable.occupying() + older.iter().map(|c| c.occupying()).sum::<i64>();
     let mut budget = (replicas + limits.surge - occupied).max(0);
-    for (counts, want, target) in
-        [(stable, want.stable, &mut out.stable), (canary, want.canary, &mut out.canary)]
-    {
+    for (counts, want, target) in [
+        (stable, want.stable, &mut out.stable),
+        (canary, want.canary, &mut out.canary),
+    ] {
         if want > counts.spec && !counts.shrinking() {
             let up = budget.min(want - counts.spec);
             *target += up;
@@ -269,11 +297,20 @@ fn shrink_older(arms: &Arms, min_available: i64, out: &mut Scaled) {
 }
 
 fn shrink_arms(arms: &Arms, min_available: i64, out: &mut Scaled) {
-    let Arms { want, canary, stable, .. } = arms;
+    let Arms {
+        want, canary, stable, ..
+    } = arms;
     let growing = want.canary >= canary.spec;
-    let (yielding, kept) = if growing { (stable, canary) } else { (canary, stable) };
-    let (want_yielding, want_kept) =
-        if growing { (want.stable, want.canary) } else { (want.canary, want.stable) };
+    let (yielding, kept) = if growing {
+        (stable, canary)
+    } else {
+        (canary, stable)
+    };
+    let (want_yielding, want_kept) = if growing {
+        (want.stable, want.canary)
+    } else {
+        (want.canary, want.stable)
+    };
     let room = kept.countable() + yielding.spec - min_available;
     let yielded = room.clamp(0, (yielding.spec - want_yielding).max(0));
     // What the yielding arm still has available once its unready pods went first.
@@ -285,7 +322,11 @@ fn shrink_arms(arms: &Arms, min_available: i64, out: &mut Scaled) {
     } else {
         0
     };
-    let (less_stable, less_canary) = if growing { (yielded, given) } else { (given, yielded) };
+    let (less_stable, less_canary) = if growing {
+        (yielded, given)
+    } else {
+        (given, yielded)
+    };
     out.stable -= less_stable;
     out.canary -= less_canary;
 }

@@ -47,12 +47,22 @@ pub(crate) fn replica_set_name(rollout: &str, hash: &str) -> String {
 
 fn create(ctx: &Context, draft: &mut Draft) -> Settled {
     let identity = &ctx.observed.identity;
-    if let Some(refusal) = ctx.observed.refusal.as_ref().filter(|r| r.pod_hash == identity.pod_hash) {
+    if let Some(refusal) = ctx
+        .observed
+        .refusal
+        .as_ref()
+        .filter(|r| r.pod_hash == identity.pod_hash)
+    {
         return Settled::Refused(refusal.message.clone());
     }
     let meta = &ctx.rollout.metadata;
     let name = replica_set_name(observed::name(meta), &identity.pod_hash);
-    if ctx.observed.replica_sets.iter().any(|rs| observed::name(&rs.metadata) == name) {
+    if ctx
+        .observed
+        .replica_sets
+        .iter()
+        .any(|rs| observed::name(&rs.metadata) == name)
+    {
         // Another template has this hash, or another owner this name: the next count gives another hash.
         let count = ctx.status.collision_count.unwrap_or(0).saturating_add(1);
         draft.status.collision_count = Some(count);
@@ -62,14 +72,21 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
     let first = ctx.rollout.status.is_none();
     let mut notices = Vec::new();
     if first {
-        notices.push(Notice::normal(events::ROLLOUT_ADDED_TO_INFORMER, "Rollout resource added to informer cache"));
+        notices.push(Notice::normal(
+            events::ROLLOUT_ADDED_TO_INFORMER,
+            "Rollout resource added to informer cache",
+        ));
     }
     notices.push(updated(revision));
     notices.push(Notice::normal(
         reasons::NEW_REPLICA_SET_CREATED,
         format!("Created ReplicaSet {name} (revision {revision})"),
     ));
-    draft.intents.push(Intent::CreateReplicaSet(Box::new(new_replica_set(ctx, &name, revision, notices))));
+    draft
+        .intents
+        .push(Intent::CreateReplicaSet(Box::new(new_replica_set(
+            ctx, &name, revision, notices,
+        ))));
     patch_rollout(ctx, revision, Vec::new(), draft);
     begin(ctx, &identity.pod_hash, draft);
     draft.set_condition(
@@ -82,7 +99,10 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
 }
 
 fn updated(revision: i64) -> Notice {
-    Notice::normal(events::ROLLOUT_UPDATED, format!("Rollout updated to revision {revision}"))
+    Notice::normal(
+        events::ROLLOUT_UPDATED,
+        format!("Rollout updated to revision {revision}"),
+    )
 }
 
 fn new_replica_set(ctx: &Context, name: &str, revision: i64, notices: Vec<Notice>) -> NewReplicaSet {
@@ -107,7 +127,11 @@ fn new_replica_set(ctx: &Context, name: &str, revision: i64, notices: Vec<Notice
 
 /// The template with the hash label, everything else untouched.
 fn stamped_template(template: &Value, hash: &str) -> Value {
-    let mut template = if template.is_object() { template.clone() } else { json!({}) };
+    let mut template = if template.is_object() {
+        template.clone()
+    } else {
+        json!({})
+    };
     let mut at = &mut template;
     for key in ["metadata", "labels"] {
         if !at[key].is_object() {
@@ -139,12 +163,23 @@ fn number(ctx: &Context, new: &ReplicaSet, draft: &mut Draft) {
         changes.insert(annotations::REVISION.to_owned(), Some(revision.to_string()));
         if mine > 0 {
             let history = observed::annotation(&new.metadata, annotations::REVISION_HISTORY);
-            let history = if history.is_empty() { mine.to_string() } else { format!("{history},{mine}") };
+            let history = if history.is_empty() {
+                mine.to_string()
+            } else {
+                format!("{history},{mine}")
+            };
             changes.insert(annotations::REVISION_HISTORY.to_owned(), Some(history));
         }
-        draft.intents.push(Intent::PatchReplicaSet(ReplicaSetPatch { annotations: changes, ..patch_of(new) }));
+        draft.intents.push(Intent::PatchReplicaSet(ReplicaSetPatch {
+            annotations: changes,
+            ..patch_of(new)
+        }));
     }
-    let notices = if revision == mine { Vec::new() } else { vec![updated(revision)] };
+    let notices = if revision == mine {
+        Vec::new()
+    } else {
+        vec![updated(revision)]
+    };
     patch_rollout(ctx, revision, notices, draft);
 }
 
@@ -153,7 +188,11 @@ pub(crate) fn patch_of(rs: &ReplicaSet) -> ReplicaSetPatch {
     ReplicaSetPatch {
         name: observed::name(&rs.metadata).to_owned(),
         uid: observed::uid(&rs.metadata).to_owned(),
-        has_annotations: rs.metadata.annotations.as_ref().is_some_and(|all| !all.is_empty()),
+        has_annotations: rs
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|all| !all.is_empty()),
         ..ReplicaSetPatch::default()
     }
 }
@@ -164,7 +203,11 @@ fn patch_rollout(ctx: &Context, revision: i64, notices: Vec<Notice>, draft: &mut
     let replicas = ctx.spec.replicas.is_none().then_some(1);
     if outdated || replicas.is_some() {
         let revision = outdated.then_some(revision);
-        draft.intents.push(Intent::PatchRollout { revision, replicas, notices });
+        draft.intents.push(Intent::PatchRollout {
+            revision,
+            replicas,
+            notices,
+        });
     }
 }
 
@@ -192,12 +235,17 @@ fn restart(ctx: &Context, new: &ReplicaSet, template_changed: bool, draft: &mut 
         if steps > 0 {
             draft.status.current_step_index = Some(steps);
             if template_changed {
-                draft.notices.push(Notice::normal(events::SKIP_STEPS, "Rollback to stable ReplicaSet"));
+                draft.notices.push(Notice::normal(
+                    events::SKIP_STEPS,
+                    "Rollback to stable ReplicaSet",
+                ));
             }
         }
     } else if is_within_rollback_window(ctx) && context::spec_replicas(new) > 0 && steps > 0 {
         draft.status.current_step_index = Some(steps);
-        draft.notices.push(Notice::normal(events::SKIP_STEPS, "Rollback within the window"));
+        draft
+            .notices
+            .push(Notice::normal(events::SKIP_STEPS, "Rollback within the window"));
     }
 }
 
@@ -225,13 +273,26 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
 /// Worked: `revisions: 1`, ReplicaSets of 10:00, 11:00 and 12:00 (stable). Back to 11:00: none between, fewer than 1.
 /// Back to 10:00: one between, not fewer than 1.
 pub(crate) fn is_within_rollback_window(ctx: &Context) -> bool {
-    let window = ctx.spec.rollback_window.as_ref().and_then(|w| w.revisions).unwrap_or(0);
-    let (Some(new), Some(stable)) = (ctx.new, ctx.stable) else { return false };
+    let window = ctx
+        .spec
+        .rollback_window
+        .as_ref()
+        .and_then(|w| w.revisions)
+        .unwrap_or(0);
+    let (Some(new), Some(stable)) = (ctx.new, ctx.stable) else {
+        return false;
+    };
     let created = |rs: &ReplicaSet| rs.metadata.creation_timestamp.as_ref().map(|t| t.0);
-    let (Some(target), Some(current)) = (created(new), created(stable)) else { return false };
+    let (Some(target), Some(current)) = (created(new), created(stable)) else {
+        return false;
+    };
     if window <= 0 || target >= current {
         return false;
     }
-    let between = ctx.all().filter_map(created).filter(|at| *at > target && *at < current).count();
+    let between = ctx
+        .all()
+        .filter_map(created)
+        .filter(|at| *at > target && *at < current)
+        .count();
     i64::try_from(between).is_ok_and(|n| n < i64::from(window))
 }

@@ -31,16 +31,32 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) -> Verdict {
     let mut keep: Vec<String> = Vec::new();
     if is_wanted(ctx) {
         let index = ctx.step_index();
-        if let Some(background) = ctx.canary.analysis.as_ref().filter(|b| !b.analysis.templates.is_empty()) {
+        if let Some(background) = ctx
+            .canary
+            .analysis
+            .as_ref()
+            .filter(|b| !b.analysis.templates.is_empty())
+        {
             let start = usize::try_from(background.starting_step.unwrap_or(0)).unwrap_or(0);
             if index.is_none_or(|index| index >= start) {
-                let wanted = Wanted { kind: RunType::Background, analysis: &background.analysis, index: None };
+                let wanted = Wanted {
+                    kind: RunType::Background,
+                    analysis: &background.analysis,
+                    index: None,
+                };
                 follow(ctx, &wanted, &mut keep, &mut verdict, draft);
             }
         }
-        let step = ctx.step().and_then(|s| s.analysis.as_ref()).filter(|a| !a.templates.is_empty());
+        let step = ctx
+            .step()
+            .and_then(|s| s.analysis.as_ref())
+            .filter(|a| !a.templates.is_empty());
         if let Some(analysis) = step {
-            let wanted = Wanted { kind: RunType::Step, analysis, index };
+            let wanted = Wanted {
+                kind: RunType::Step,
+                analysis,
+                index,
+            };
             follow(ctx, &wanted, &mut keep, &mut verdict, draft);
         } else if ctx.step().is_some_and(|s| s.analysis.is_some()) {
             // An analysis without templates asks for nothing.
@@ -103,7 +119,10 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
     }
     let current = committed_ref(ctx, wanted.kind);
     let run = current.and_then(|r| {
-        ctx.observed.analysis_runs.iter().find(|run| observed::name(&run.metadata) == r.name)
+        ctx.observed
+            .analysis_runs
+            .iter()
+            .find(|run| observed::name(&run.metadata) == r.name)
     });
     let (Some(current), Some(run)) = (current, run) else {
         start(ctx, wanted, keep, draft);
@@ -146,9 +165,18 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
 fn inconclusive(ctx: &Context, kind: RunType, current: &AnalysisRunStatusRef, draft: &mut Draft) {
     let reason = PauseReason::InconclusiveAnalysisRun;
     let committed = current.status == AnalysisPhase::Inconclusive.as_str();
-    let paused = ctx.status.pause_conditions.iter().any(|p| p.reason == reason.as_str());
+    let paused = ctx
+        .status
+        .pause_conditions
+        .iter()
+        .any(|p| p.reason == reason.as_str());
     if !committed {
-        if !draft.status.pause_conditions.iter().any(|p| p.reason == reason.as_str()) {
+        if !draft
+            .status
+            .pause_conditions
+            .iter()
+            .any(|p| p.reason == reason.as_str())
+        {
             draft.pause(reason);
         }
     } else if !paused {
@@ -173,9 +201,15 @@ fn announce(kind: RunType, before: &AnalysisRunStatusRef, now: AnalysisPhase, dr
         AnalysisPhase::Inconclusive => (events::ANALYSIS_RUN_INCONCLUSIVE, true),
     };
     let name = &before.name;
-    let message =
-        format!("{kind} Analysis Run '{name}' Status New: '{now}' Previous: '{}'", before.status);
-    draft.notices.push(Notice { reason, warning, message });
+    let message = format!(
+        "{kind} Analysis Run '{name}' Status New: '{now}' Previous: '{}'",
+        before.status
+    );
+    draft.notices.push(Notice {
+        reason,
+        warning,
+        message,
+    });
 }
 
 /// Creates the run, or finds the one that an interrupted pass created.
@@ -189,13 +223,18 @@ fn start(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, draft: &mut Dra
     let mut name = base.clone();
     let mut suffix = 0;
     let mut adopted = None;
-    while let Some(taken) =
-        ctx.observed.analysis_runs.iter().find(|run| observed::name(&run.metadata) == name)
+    while let Some(taken) = ctx
+        .observed
+        .analysis_runs
+        .iter()
+        .find(|run| observed::name(&run.metadata) == name)
     {
         // Only a run that was started for this very visit of the step answers for it: after a retry the one of the
         // same name speaks of the time before.
         let fresh = !phase(taken).is_completed()
-            || (since.is_some() && taken.metadata.creation_timestamp >= since && wanted.kind == RunType::Step);
+            || (since.is_some()
+                && taken.metadata.creation_timestamp >= since
+                && wanted.kind == RunType::Step);
         if fresh && !taken.spec.terminate && taken.metadata.deletion_timestamp.is_none() {
             adopted = Some(taken);
             break;
@@ -215,24 +254,43 @@ fn start(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, draft: &mut Dra
     }
     keep.push(name.clone());
     let status = AnalysisPhase::Pending.as_str().to_owned();
-    set_ref(draft, wanted.kind, Some(AnalysisRunStatusRef { name, status, message: None }));
+    set_ref(
+        draft,
+        wanted.kind,
+        Some(AnalysisRunStatusRef {
+            name,
+            status,
+            message: None,
+        }),
+    );
 }
 
 fn base_name(ctx: &Context, wanted: &Wanted) -> String {
     let rollout = observed::name(&ctx.rollout.metadata);
-    let mut name = format!("{rollout}-{}-{}", canary::new_hash(ctx), canary::new_revision(ctx));
+    let mut name = format!(
+        "{rollout}-{}-{}",
+        canary::new_hash(ctx),
+        canary::new_revision(ctx)
+    );
     if let Some(index) = wanted.index {
-        name.push_str(&format!("-{index}"));
+        name = format!("{name}-{index}");
     }
     name
 }
 
 fn new_run(ctx: &Context, wanted: &Wanted, name: &str, spec: AnalysisRunSpec) -> NewAnalysisRun {
     let extra = wanted.analysis.analysis_run_metadata.clone().unwrap_or_default();
-    let mut own: BTreeMap<String, String> =
-        ctx.spec.selector.as_ref().and_then(|s| s.match_labels.clone()).unwrap_or_default();
+    let mut own: BTreeMap<String, String> = ctx
+        .spec
+        .selector
+        .as_ref()
+        .and_then(|s| s.match_labels.clone())
+        .unwrap_or_default();
     own.insert(labels::ROLLOUT_TYPE.to_owned(), wanted.kind.as_str().to_owned());
-    own.insert(labels::POD_TEMPLATE_HASH.to_owned(), canary::new_hash(ctx).to_owned());
+    own.insert(
+        labels::POD_TEMPLATE_HASH.to_owned(),
+        canary::new_hash(ctx).to_owned(),
+    );
     if let Some(index) = wanted.index {
         own.insert(labels::STEP_INDEX.to_owned(), index.to_string());
     }
@@ -242,9 +300,17 @@ fn new_run(ctx: &Context, wanted: &Wanted, name: &str, spec: AnalysisRunSpec) ->
     }
     own.extend(extra.labels);
     let mut notes = BTreeMap::new();
-    notes.insert(annotations::REVISION.to_owned(), canary::new_revision(ctx).to_string());
+    notes.insert(
+        annotations::REVISION.to_owned(),
+        canary::new_revision(ctx).to_string(),
+    );
     notes.extend(extra.annotations);
-    NewAnalysisRun { name: name.to_owned(), labels: own, annotations: notes, spec }
+    NewAnalysisRun {
+        name: name.to_owned(),
+        labels: own,
+        annotations: notes,
+        spec,
+    }
 }
 
 /// The spec of a run for this analysis now: templates merged, arguments valued. The error is one sentence.
@@ -263,7 +329,11 @@ pub(crate) fn build_spec(ctx: &Context, analysis: &RolloutAnalysis) -> Result<An
         .iter()
         .map(|arg| {
             let value = argument(ctx, arg).map_err(|e| format!("argument \"{}\": {e}", arg.name))?;
-            Ok(Argument { name: arg.name.clone(), value, value_from: None })
+            Ok(Argument {
+                name: arg.name.clone(),
+                value,
+                value_from: None,
+            })
         })
         .collect::<Result<Vec<_>, String>>()?;
     let inputs = RunInputs {
@@ -279,12 +349,18 @@ fn argument(ctx: &Context, arg: &crate::api::rollout::AnalysisRunArgument) -> Re
     if let Some(value) = &arg.value {
         return Ok(Some(value.clone()));
     }
-    let Some(from) = &arg.value_from else { return Ok(None) };
+    let Some(from) = &arg.value_from else {
+        return Ok(None);
+    };
     if let Some(which) = &from.pod_template_hash_value {
         let rs = match PodTemplateHashValue::parse(which) {
             Some(PodTemplateHashValue::Stable) => ctx.stable,
             Some(PodTemplateHashValue::Latest) => ctx.new,
-            None => return Err(format!("podTemplateHashValue is \"{which}\", not Stable or Latest")),
+            None => {
+                return Err(format!(
+                    "podTemplateHashValue is \"{which}\", not Stable or Latest"
+                ));
+            }
         };
         // Before the first promotion there is no stable hash; the check before anything moves needs some value.
         return Ok(Some(rs.map_or("", hash_of).to_owned()));
@@ -302,7 +378,8 @@ fn terminate_others(ctx: &Context, keep: &[String], draft: &mut Draft) {
         let ours = [RunType::Step, RunType::Background]
             .iter()
             .any(|kind| observed::label(&run.metadata, labels::ROLLOUT_TYPE) == kind.as_str());
-        let live = !phase(run).is_completed() && !run.spec.terminate && run.metadata.deletion_timestamp.is_none();
+        let live =
+            !phase(run).is_completed() && !run.spec.terminate && run.metadata.deletion_timestamp.is_none();
         if ours && live && !keep.iter().any(|k| k == name) {
             draft.intents.push(Intent::TerminateAnalysisRun {
                 name: name.to_owned(),

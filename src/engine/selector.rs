@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 /// Whether the labels satisfy every part of the selector. An operator that does not exist matches nothing.
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let exact = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| labels.get(key) == Some(value));
     exact
         && selector.match_expressions.iter().flatten().all(|need| {
             let value = labels.get(&need.key);
@@ -50,12 +54,18 @@ pub fn to_text(selector: &LabelSelector) -> String {
         parts.push((key.clone(), text));
     }
     parts.sort();
-    parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
+    parts
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// The selector as JSON with one more label to match.
 pub fn with_label(selector: Option<&LabelSelector>, key: &str, value: &str) -> Value {
-    let mut out = selector.and_then(|s| serde_json::to_value(s).ok()).unwrap_or_else(|| json!({}));
+    let mut out = selector
+        .and_then(|s| serde_json::to_value(s).ok())
+        .unwrap_or_else(|| json!({}));
     if !out["matchLabels"].is_object() {
         out["matchLabels"] = json!({});
     }
@@ -73,17 +83,36 @@ mod tests {
 
     #[test]
     fn every_operator_matches_as_in_kubernetes() {
-        let labels: BTreeMap<String, String> =
-            [("app", "a"), ("tier", "x")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let labels: BTreeMap<String, String> = [("app", "a"), ("tier", "x")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
         for (text, want) in [
             (json!({"matchLabels": {"app": "a"}}), true),
             (json!({"matchLabels": {"app": "b"}}), false),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["x", "y"]}]}), true),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["x"]}]}), false),
-            (json!({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}), true),
-            (json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}), true),
-            (json!({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}), false),
-            (json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}), false),
+            (
+                json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["x", "y"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["x"]}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}),
+                false,
+            ),
         ] {
             assert_eq!(matches(&selector(text.clone()), &labels), want, "{text}");
         }
@@ -106,6 +135,9 @@ mod tests {
     fn a_label_is_added_to_whatever_there_is() {
         let got = with_label(Some(&selector(json!({"matchLabels": {"app": "a"}}))), "hash", "1");
         assert_eq!(got, json!({"matchLabels": {"app": "a", "hash": "1"}}));
-        assert_eq!(with_label(None, "hash", "1"), json!({"matchLabels": {"hash": "1"}}));
+        assert_eq!(
+            with_label(None, "hash", "1"),
+            json!({"matchLabels": {"hash": "1"}})
+        );
     }
 }

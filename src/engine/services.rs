@@ -16,9 +16,14 @@ use crate::api::service::Service;
 /// The Services that a spec refers to, each with the path of the field that names it.
 pub fn referenced(spec: &RolloutSpec) -> Vec<(String, &str)> {
     let mut all = Vec::new();
-    let Some(strategy) = &spec.strategy else { return all };
+    let Some(strategy) = &spec.strategy else {
+        return all;
+    };
     if let Some(canary) = &strategy.canary {
-        for (field, name) in [("canaryService", &canary.canary_service), ("stableService", &canary.stable_service)] {
+        for (field, name) in [
+            ("canaryService", &canary.canary_service),
+            ("stableService", &canary.stable_service),
+        ] {
             if let Some(name) = name {
                 all.push((format!("spec.strategy.canary.{field}"), name.as_str()));
             }
@@ -30,9 +35,15 @@ pub fn referenced(spec: &RolloutSpec) -> Vec<(String, &str)> {
         }
     }
     if let Some(blue_green) = &strategy.blue_green {
-        all.push(("spec.strategy.blueGreen.activeService".to_owned(), blue_green.active_service.as_str()));
+        all.push((
+            "spec.strategy.blueGreen.activeService".to_owned(),
+            blue_green.active_service.as_str(),
+        ));
         if let Some(preview) = &blue_green.preview_service {
-            all.push(("spec.strategy.blueGreen.previewService".to_owned(), preview.as_str()));
+            all.push((
+                "spec.strategy.blueGreen.previewService".to_owned(),
+                preview.as_str(),
+            ));
         }
     }
     all
@@ -40,12 +51,22 @@ pub fn referenced(spec: &RolloutSpec) -> Vec<(String, &str)> {
 
 /// The pod template hash that a Service selects; `None` when it selects none in particular.
 pub fn selected_hash(service: &Service) -> Option<&str> {
-    service.spec.selector.as_ref()?.get(labels::POD_TEMPLATE_HASH).map(String::as_str).filter(|h| !h.is_empty())
+    service
+        .spec
+        .selector
+        .as_ref()?
+        .get(labels::POD_TEMPLATE_HASH)
+        .map(String::as_str)
+        .filter(|h| !h.is_empty())
 }
 
 /// The name of the Rollout that manages a Service.
 pub fn manager(service: &Service) -> Option<&str> {
-    Some(observed::annotation(&service.metadata, annotations::MANAGED_BY_ROLLOUTS)).filter(|name| !name.is_empty())
+    Some(observed::annotation(
+        &service.metadata,
+        annotations::MANAGED_BY_ROLLOUTS,
+    ))
+    .filter(|name| !name.is_empty())
 }
 
 /// Whether this Rollout refers to the Service of this name.
@@ -60,14 +81,21 @@ pub fn check(observed: &Observed) -> Result<(), Invalid> {
     let template = rollout.spec.template.clone().unwrap_or_default().labels();
     for (path, name) in referenced(&rollout.spec) {
         let Some(service) = observed.services.get(name) else {
-            return Err(format!("{path}: Invalid value: \"{name}\": Service \"{name}\" was not found"));
+            return Err(format!(
+                "{path}: Invalid value: \"{name}\": Service \"{name}\" was not found"
+            ));
         };
         if let Some(other) = manager(service).filter(|other| *other != own) {
             return Err(format!(
                 "{path}: Invalid value: \"{name}\": Service \"{name}\" is managed by another Rollout, \"{other}\""
             ));
         }
-        let selector = service.spec.selector.iter().flatten().filter(|(key, _)| *key != labels::POD_TEMPLATE_HASH);
+        let selector = service
+            .spec
+            .selector
+            .iter()
+            .flatten()
+            .filter(|(key, _)| *key != labels::POD_TEMPLATE_HASH);
         for (key, value) in selector {
             if template.get(key) != Some(value) {
                 return Err(format!(
@@ -107,7 +135,9 @@ pub(crate) fn point_canary(ctx: &Context, draft: &mut Draft) {
 
 /// Points one Service at a ReplicaSet, and takes over its management.
 pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Need, draft: &mut Draft) {
-    let (Some(rs), Some(service)) = (rs, ctx.observed.services.get(name)) else { return };
+    let (Some(rs), Some(service)) = (rs, ctx.observed.services.get(name)) else {
+        return;
+    };
     let hash = hash_of(rs);
     let from = selected_hash(service);
     let managed = manager(service).is_some();
@@ -116,15 +146,21 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Ne
     }
     if from != Some(hash) && need == Need::Availability {
         let available = i64::from(rs.status.available_replicas);
-        let enough = if managed { 1 } else { context::spec_replicas(rs).max(1) };
+        let enough = if managed {
+            1
+        } else {
+            context::spec_replicas(rs).max(1)
+        };
         if available < enough {
             return;
         }
     }
     let mut notices = Vec::new();
     if from != Some(hash) {
-        let text =
-            format!("Switched selector for service '{name}' from '{}' to '{hash}'", from.unwrap_or_default());
+        let text = format!(
+            "Switched selector for service '{name}' from '{}' to '{hash}'",
+            from.unwrap_or_default()
+        );
         notices.push(Notice::normal(events::SWITCH_SERVICE, text));
     }
     draft.intents.push(Intent::PatchService(ServicePatch {

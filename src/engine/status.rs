@@ -57,7 +57,9 @@ fn count(ctx: &Context, draft: &mut Draft) {
 fn pause(ctx: &Context, draft: &mut Draft) {
     let aborted = draft.status.abort == Some(true);
     let paused = !draft.status.pause_conditions.is_empty() || (ctx.is_held() && !aborted);
-    let was = draft.condition(PROGRESSING).is_some_and(|c| c.reason == reasons::ROLLOUT_PAUSED);
+    let was = draft
+        .condition(PROGRESSING)
+        .is_some_and(|c| c.reason == reasons::ROLLOUT_PAUSED);
     let text = "Rollout is paused";
     if paused {
         draft.set_condition(PAUSED, TRUE, reasons::ROLLOUT_PAUSED, text);
@@ -68,14 +70,24 @@ fn pause(ctx: &Context, draft: &mut Draft) {
     let at_rest = ctx.is_fully_promoted() && draft.status.pause_conditions.is_empty();
     if paused && !was && !at_rest && !aborted {
         draft.set_condition(PROGRESSING, UNKNOWN, reasons::ROLLOUT_PAUSED, text);
-        let why = draft.status.pause_conditions.first().map_or("user", |p| p.reason.as_str());
-        draft.notices.push(Notice::normal(reasons::ROLLOUT_PAUSED, format!("Rollout is paused ({why})")));
+        let why = draft
+            .status
+            .pause_conditions
+            .first()
+            .map_or("user", |p| p.reason.as_str());
+        draft.notices.push(Notice::normal(
+            reasons::ROLLOUT_PAUSED,
+            format!("Rollout is paused ({why})"),
+        ));
     } else if !paused && was && !aborted {
         let text = "Rollout is resumed";
         draft.set_condition(PROGRESSING, UNKNOWN, reasons::ROLLOUT_RESUMED, text);
         // What the passing of the pause completed (a step, the whole update) is told after it in time, but was decided
         // with it: clients expect step, resume, completion in this order.
-        let at = draft.notices.iter().position(|n| n.reason == reasons::ROLLOUT_COMPLETED);
+        let at = draft
+            .notices
+            .iter()
+            .position(|n| n.reason == reasons::ROLLOUT_COMPLETED);
         let notice = Notice::normal(reasons::ROLLOUT_RESUMED, text);
         draft.notices.insert(at.unwrap_or(draft.notices.len()), notice);
     }
@@ -94,7 +106,9 @@ fn complete(ctx: &Context, draft: &mut Draft) {
         let message = format!("Rollout not completed, started update to revision {revision} ({hash})");
         draft.set_condition(COMPLETED, FALSE, reasons::ROLLOUT_COMPLETED, message.clone());
         if was {
-            draft.notices.push(Notice::normal(events::ROLLOUT_NOT_COMPLETED, message));
+            draft
+                .notices
+                .push(Notice::normal(events::ROLLOUT_NOT_COMPLETED, message));
         }
     }
     if is_healthy(ctx, &draft.status) {
@@ -107,7 +121,11 @@ fn complete(ctx: &Context, draft: &mut Draft) {
 /// The revision of the new ReplicaSet; of the one that this pass creates where there is none.
 fn current_revision(ctx: &Context) -> i64 {
     let mine = ctx.new.map_or(0, |rs| observed::revision(&rs.metadata));
-    if mine > ctx.highest_other_revision() { mine } else { ctx.highest_other_revision() + 1 }
+    if mine > ctx.highest_other_revision() {
+        mine
+    } else {
+        ctx.highest_other_revision() + 1
+    }
 }
 
 fn is_healthy(ctx: &Context, status: &RolloutStatus) -> bool {
@@ -133,7 +151,9 @@ fn progress(ctx: &Context, draft: &mut Draft) {
         draft.set_condition(PROGRESSING, TRUE, reasons::NEW_REPLICA_SET_AVAILABLE, message);
         return;
     }
-    let at_rest = draft.condition(PROGRESSING).is_some_and(|c| c.reason == reasons::NEW_REPLICA_SET_AVAILABLE);
+    let at_rest = draft
+        .condition(PROGRESSING)
+        .is_some_and(|c| c.reason == reasons::NEW_REPLICA_SET_AVAILABLE);
     if at_rest && ctx.is_fully_promoted() {
         // A pod of a finished rollout came or went: that is no new rollout whose progress could be overdue.
         return;
@@ -145,11 +165,16 @@ fn progress(ctx: &Context, draft: &mut Draft) {
         }
     } else if let Some(deadline) = deadline(ctx, draft) {
         if draft.now <= deadline {
-            draft.wake_at(deadline.checked_add(SignedDuration::from_secs(1)).unwrap_or(deadline));
+            draft.wake_at(
+                deadline
+                    .checked_add(SignedDuration::from_secs(1))
+                    .unwrap_or(deadline),
+            );
             return;
         }
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
-        if ctx.spec.progress_deadline_abort == Some(true) && !ctx.is_fully_promoted() && ctx.stable.is_some() {
+        if ctx.spec.progress_deadline_abort == Some(true) && !ctx.is_fully_promoted() && ctx.stable.is_some()
+        {
             draft.abort(canary::new_revision(ctx), Some(&message));
         } else {
             draft.set_condition(PROGRESSING, FALSE, reasons::PROGRESS_DEADLINE_EXCEEDED, message);
@@ -157,7 +182,11 @@ fn progress(ctx: &Context, draft: &mut Draft) {
         return;
     }
     if let Some(deadline) = deadline(ctx, draft) {
-        draft.wake_at(deadline.checked_add(SignedDuration::from_secs(1)).unwrap_or(deadline));
+        draft.wake_at(
+            deadline
+                .checked_add(SignedDuration::from_secs(1))
+                .unwrap_or(deadline),
+        );
     }
 }
 
@@ -183,13 +212,19 @@ fn has_progressed(ctx: &Context, status: &RolloutStatus) -> bool {
 ///
 /// Worked: last progress 10:00:00, `progressDeadlineSeconds: 600`: 10:10:00; looked at again at 10:10:01.
 fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
-    let waits = ctx.step().is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
+    let waits = ctx
+        .step()
+        .is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
     if (waits && !ctx.is_fully_promoted()) || is_paused(draft) {
         return None;
     }
     let condition = draft.condition(PROGRESSING)?;
-    if [reasons::ROLLOUT_ABORTED, reasons::ROLLOUT_PAUSED, reasons::NEW_REPLICA_SET_AVAILABLE]
-        .contains(&condition.reason.as_str())
+    if [
+        reasons::ROLLOUT_ABORTED,
+        reasons::ROLLOUT_PAUSED,
+        reasons::NEW_REPLICA_SET_AVAILABLE,
+    ]
+    .contains(&condition.reason.as_str())
     {
         return None;
     }
@@ -197,7 +232,11 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
         return None;
     }
     let seconds = i64::from(progress_deadline(ctx.spec));
-    condition.last_update_time.0.checked_add(SignedDuration::from_secs(seconds)).ok()
+    condition
+        .last_update_time
+        .0
+        .checked_add(SignedDuration::from_secs(seconds))
+        .ok()
 }
 
 /// `progressDeadlineSeconds` with its default of ten minutes.
@@ -208,9 +247,16 @@ pub(crate) fn progress_deadline(spec: &crate::api::rollout::RolloutSpec) -> i32 
 /// A ReplicaSet that cannot create pods says why (a quota, an admission webhook): repeated here, the new one's first.
 fn failure(ctx: &Context, draft: &mut Draft) {
     let failing = |rs: &'_ crate::api::replica_set::ReplicaSet| {
-        rs.status.conditions.iter().find(|c| c.type_ == REPLICA_FAILURE && c.status == TRUE).cloned()
+        rs.status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == REPLICA_FAILURE && c.status == TRUE)
+            .cloned()
     };
-    let found = ctx.all().filter(|rs| context::spec_replicas(rs) > 0).find_map(failing);
+    let found = ctx
+        .all()
+        .filter(|rs| context::spec_replicas(rs) > 0)
+        .find_map(failing);
     match found {
         Some(c) => draft.set_condition(REPLICA_FAILURE, TRUE, &c.reason, c.message),
         None => draft.drop_condition(REPLICA_FAILURE),
@@ -227,6 +273,8 @@ pub(crate) fn invalid(draft: &mut Draft, name: &str, generation: i64, error: &st
     draft.status.phase = Some(crate::api::names::RolloutPhase::Degraded.as_str().to_owned());
     draft.status.message = Some(format!("InvalidSpec: {message}"));
     if !known {
-        draft.notices.push(Notice::warning(reasons::INVALID_SPEC, message));
+        draft
+            .notices
+            .push(Notice::warning(reasons::INVALID_SPEC, message));
     }
 }

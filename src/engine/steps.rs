@@ -1,7 +1,7 @@
 //! The step cursor: when a step is done, what a user's promote, abort or retry makes of it, and when the new revision
 //! becomes the stable one.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::canary;
 use super::context::Context;
@@ -116,8 +116,14 @@ fn complete(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
     if ctx.is_held() {
         return;
     }
-    let Some(step) = ctx.steps().get(index) else { return };
-    let inconclusive = draft.status.pause_conditions.iter().any(|p| p.reason != PauseReason::CanaryPauseStep.as_str());
+    let Some(step) = ctx.steps().get(index) else {
+        return;
+    };
+    let inconclusive = draft
+        .status
+        .pause_conditions
+        .iter()
+        .any(|p| p.reason != PauseReason::CanaryPauseStep.as_str());
     if inconclusive {
         return;
     }
@@ -152,7 +158,11 @@ fn complete(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
 /// `controllerPause` still stands (wire contract 2.4).
 fn pause_is_over(pause: &RolloutPause, draft: &mut Draft) -> bool {
     let reason = PauseReason::CanaryPauseStep;
-    let since = draft.status.pause_conditions.iter().find(|p| p.reason == reason.as_str());
+    let since = draft
+        .status
+        .pause_conditions
+        .iter()
+        .find(|p| p.reason == reason.as_str());
     let Some(since) = since.map(|p| p.start_time.0) else {
         if draft.status.controller_pause == Some(true) {
             return true;
@@ -176,7 +186,7 @@ fn pause_is_over(pause: &RolloutPause, draft: &mut Draft) -> bool {
 /// When a pause that began at `since` ends; never where it has no duration.
 fn pause_end(since: Timestamp, pause: &RolloutPause) -> Option<Timestamp> {
     let length = pause_duration(pause.duration.as_ref()).ok().flatten()?;
-    since.checked_add(SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX)).ok()
+    since.checked_add(length).ok()
 }
 
 /// Makes the new revision the stable one when all that was asked for has happened.
@@ -184,13 +194,17 @@ fn promote(ctx: &Context, draft: &mut Draft) {
     if ctx.is_held() || !draft.status.pause_conditions.is_empty() {
         return;
     }
-    let Some(why) = canary::promotion(ctx, draft) else { return };
+    let Some(why) = canary::promotion(ctx, draft) else {
+        return;
+    };
     let hash = canary::new_hash(ctx);
     let revision = canary::new_revision(ctx);
     draft.status.stable_rs = Some(hash.to_owned());
     settle(ctx, draft);
     let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");
-    draft.notices.push(Notice::normal(reasons::ROLLOUT_COMPLETED, message));
+    draft
+        .notices
+        .push(Notice::normal(reasons::ROLLOUT_COMPLETED, message));
 }
 
 /// A step in few words, for events.
@@ -212,12 +226,14 @@ pub(crate) fn describe(step: &CanaryStep) -> String {
         (step.set_mirror_route.is_some(), "setMirrorRoute"),
         (step.plugin.is_some(), "plugin"),
     ];
-    names.into_iter().find(|(is, _)| *is).map_or("invalid", |(_, name)| name).to_owned()
+    names
+        .into_iter()
+        .find(|(is, _)| *is)
+        .map_or("invalid", |(_, name)| name)
+        .to_owned()
 }
 
-fn duration_text(
-    duration: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString,
-) -> String {
+fn duration_text(duration: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString) -> String {
     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
     match duration {
         IntOrString::Int(seconds) => format!("{seconds}s"),

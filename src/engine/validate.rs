@@ -35,9 +35,11 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
                 .to_owned());
         }
         None | Some((None, None)) => {
-            return Err("spec.strategy: Required value: set exactly one of spec.strategy.canary and \
+            return Err(
+                "spec.strategy: Required value: set exactly one of spec.strategy.canary and \
                         spec.strategy.blueGreen"
-                .to_owned());
+                    .to_owned(),
+            );
         }
     };
     canary_strategy(canary)?;
@@ -76,7 +78,11 @@ fn template(spec: &RolloutSpec) -> Result<(), Invalid> {
         ));
     }
     let PodTemplate(value) = template;
-    if value.pointer("/spec/containers").and_then(|c| c.as_array()).is_none_or(Vec::is_empty) {
+    if value
+        .pointer("/spec/containers")
+        .and_then(|c| c.as_array())
+        .is_none_or(Vec::is_empty)
+    {
         return Err("spec.template.spec.containers: Required value: a pod needs a container".to_owned());
     }
     match template.restart_policy() {
@@ -92,18 +98,27 @@ fn numbers(spec: &RolloutSpec) -> Result<(), Invalid> {
         ("spec.replicas", spec.replicas),
         ("spec.minReadySeconds", spec.min_ready_seconds),
         ("spec.revisionHistoryLimit", spec.revision_history_limit),
-        ("spec.rollbackWindow.revisions", spec.rollback_window.as_ref().and_then(|w| w.revisions)),
+        (
+            "spec.rollbackWindow.revisions",
+            spec.rollback_window.as_ref().and_then(|w| w.revisions),
+        ),
         (
             "spec.analysis.successfulRunHistoryLimit",
-            spec.analysis.as_ref().and_then(|a| a.successful_run_history_limit),
+            spec.analysis
+                .as_ref()
+                .and_then(|a| a.successful_run_history_limit),
         ),
         (
             "spec.analysis.unsuccessfulRunHistoryLimit",
-            spec.analysis.as_ref().and_then(|a| a.unsuccessful_run_history_limit),
+            spec.analysis
+                .as_ref()
+                .and_then(|a| a.unsuccessful_run_history_limit),
         ),
     ] {
         if let Some(value) = value.filter(|v| *v < 0) {
-            return Err(format!("{path}: Invalid value: {value}: must be greater than or equal to 0"));
+            return Err(format!(
+                "{path}: Invalid value: {value}: must be greater than or equal to 0"
+            ));
         }
     }
     let (deadline, ready) = (progress_deadline(spec), spec.min_ready_seconds.unwrap_or(0));
@@ -129,16 +144,22 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
         }
     }
     if canary.scale_down_delay_seconds.is_some() {
-        return Err(format!("{at}.scaleDownDelaySeconds: Invalid value: needs trafficRouting; without a router old pods \
-                            leave as the new ones come"));
+        return Err(format!(
+            "{at}.scaleDownDelaySeconds: Invalid value: needs trafficRouting; without a router old pods \
+                            leave as the new ones come"
+        ));
     }
     if canary.dynamic_stable_scale == Some(true) {
-        return Err(format!("{at}.dynamicStableScale: Invalid value: needs trafficRouting"));
+        return Err(format!(
+            "{at}.dynamicStableScale: Invalid value: needs trafficRouting"
+        ));
     }
     if let (Some(one), Some(other)) = (&canary.canary_service, &canary.stable_service)
         && one == other
     {
-        return Err(format!("{at}.stableService: Invalid value: \"{other}\": must not be the canaryService too"));
+        return Err(format!(
+            "{at}.stableService: Invalid value: \"{other}\": must not be the canaryService too"
+        ));
     }
     surge(canary)?;
     if let Some(threshold) = &canary.replica_progress_threshold {
@@ -149,9 +170,16 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
                 threshold.type_
             ));
         };
-        let most = if kind == ThresholdType::Percent { 100 } else { i32::MAX };
+        let most = if kind == ThresholdType::Percent {
+            100
+        } else {
+            i32::MAX
+        };
         if !(0..=most).contains(&threshold.value) {
-            return Err(format!("{at}.value: Invalid value: {}: must be between 0 and {most}", threshold.value));
+            return Err(format!(
+                "{at}.value: Invalid value: {}: must be between 0 and {most}",
+                threshold.value
+            ));
         }
     }
     if let Some(background) = &canary.analysis {
@@ -175,7 +203,9 @@ fn surge(canary: &CanaryStrategy) -> Result<(), Invalid> {
             let at = format!("spec.strategy.canary.{field}");
             match percent_or_count(value).map(super::replicas::CountOrPercent::number) {
                 Some(n) if n >= 0 => Ok(n),
-                Some(n) => Err(format!("{at}: Invalid value: {n}: must be greater than or equal to 0")),
+                Some(n) => Err(format!(
+                    "{at}: Invalid value: {n}: must be greater than or equal to 0"
+                )),
                 None => Err(format!(
                     "{at}: Invalid value: {}: must be a whole number, or a percentage such as \"25%\"",
                     serde_json::to_string(value).unwrap_or_default()
@@ -204,9 +234,17 @@ fn canary_step(at: &str, step: &CanaryStep) -> Result<(), Invalid> {
         ("setMirrorRoute", step.set_mirror_route.is_some()),
         ("plugin", step.plugin.is_some()),
     ];
-    let set: Vec<&str> = actions.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    let set: Vec<&str> = actions
+        .iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| *name)
+        .collect();
     match set.as_slice() {
-        [] => return Err(format!("{at}: Required value: a step needs one action, such as setWeight or pause")),
+        [] => {
+            return Err(format!(
+                "{at}: Required value: a step needs one action, such as setWeight or pause"
+            ));
+        }
         [_] => {}
         several => {
             return Err(format!(
@@ -216,7 +254,9 @@ fn canary_step(at: &str, step: &CanaryStep) -> Result<(), Invalid> {
         }
     }
     if let Some(weight) = step.set_weight.filter(|w| !(0..=100).contains(w)) {
-        return Err(format!("{at}.setWeight: Invalid value: {weight}: must be between 0 and 100"));
+        return Err(format!(
+            "{at}.setWeight: Invalid value: {weight}: must be between 0 and 100"
+        ));
     }
     if let Some(pause) = &step.pause {
         pause_duration(pause.duration.as_ref()).map_err(|e| {
@@ -225,8 +265,10 @@ fn canary_step(at: &str, step: &CanaryStep) -> Result<(), Invalid> {
         })?;
     }
     if step.set_canary_scale.is_some() {
-        return Err(format!("{at}.setCanaryScale: Invalid value: needs trafficRouting; without a router the number of \
-                            pods is the weight"));
+        return Err(format!(
+            "{at}.setCanaryScale: Invalid value: needs trafficRouting; without a router the number of \
+                            pods is the weight"
+        ));
     }
     if let Some(inline) = &step.analysis {
         analysis(&format!("{at}.analysis"), inline)?;

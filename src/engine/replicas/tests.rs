@@ -3,12 +3,34 @@ use proptest::prelude::*;
 use super::*;
 
 fn counts(spec: i64, available: i64) -> Counts {
-    Counts { spec, created: spec, available, observed: true }
+    Counts {
+        spec,
+        created: spec,
+        available,
+        observed: true,
+    }
 }
 
-fn arms(replicas: i64, surge: i64, unavailable: i64, want: (i64, i64), canary: Counts, stable: Counts) -> Arms {
-    let want = Pair { canary: want.0, stable: want.1 };
-    Arms { replicas, limits: Fenceposts { surge, unavailable }, want, canary, stable, older: Vec::new() }
+fn arms(
+    replicas: i64,
+    surge: i64,
+    unavailable: i64,
+    want: (i64, i64),
+    canary: Counts,
+    stable: Counts,
+) -> Arms {
+    let want = Pair {
+        canary: want.0,
+        stable: want.1,
+    };
+    Arms {
+        replicas,
+        limits: Fenceposts { surge, unavailable },
+        want,
+        canary,
+        stable,
+        older: Vec::new(),
+    }
 }
 
 #[test]
@@ -24,17 +46,30 @@ fn fenceposts_round_surge_up_and_unavailable_down() {
         (0, Count(1), Count(1), (1, 0)),
     ] {
         let got = fenceposts(replicas, surge, unavailable);
-        assert_eq!((got.surge, got.unavailable), want, "{replicas} {surge:?} {unavailable:?}");
+        assert_eq!(
+            (got.surge, got.unavailable),
+            want,
+            "{replicas} {surge:?} {unavailable:?}"
+        );
     }
 }
 
 #[test]
 fn a_string_is_always_a_percentage() {
-    for (text, want) in [("25%", Some(25)), ("3", Some(3)), ("x", None), ("", None), ("12.5%", None)] {
+    for (text, want) in [
+        ("25%", Some(25)),
+        ("3", Some(3)),
+        ("x", None),
+        ("", None),
+        ("12.5%", None),
+    ] {
         let got = percent_or_count(&IntOrString::String(text.into()));
         assert_eq!(got, want.map(CountOrPercent::Percent), "{text}");
     }
-    assert_eq!(percent_or_count(&IntOrString::Int(3)), Some(CountOrPercent::Count(3)));
+    assert_eq!(
+        percent_or_count(&IntOrString::Int(3)),
+        Some(CountOrPercent::Count(3))
+    );
 }
 
 #[test]
@@ -57,7 +92,11 @@ fn the_pair_comes_as_close_to_the_weight_as_pods_allow() {
         (0, 50, 1, (0, 0)),
     ] {
         let got = approximate(replicas, weight, FULL_WEIGHT, surge);
-        assert_eq!((got.canary, got.stable), want, "replicas {replicas} weight {weight} surge {surge}");
+        assert_eq!(
+            (got.canary, got.stable),
+            want,
+            "replicas {replicas} weight {weight} surge {surge}"
+        );
     }
 }
 
@@ -90,7 +129,14 @@ fn a_crashing_stable_does_not_block_an_abort() {
 fn a_broken_stable_behind_healthy_older_pods_does_not_block_the_fix() {
     let mut input = arms(10, 1, 0, (10, 0), counts(0, 0), counts(8, 0));
     input.older = vec![counts(3, 3)];
-    assert_eq!(scale(&input), Scaled { canary: 0, stable: 7, older: vec![3] });
+    assert_eq!(
+        scale(&input),
+        Scaled {
+            canary: 0,
+            stable: 7,
+            older: vec![3]
+        }
+    );
 }
 
 #[test]
@@ -98,13 +144,22 @@ fn older_replica_sets_go_first_and_unhealthy_pods_of_them_at_once() {
     let mut input = arms(10, 1, 1, (2, 8), counts(1, 1), counts(6, 6));
     input.older = vec![counts(2, 2), counts(2, 1)];
     let got = scale(&input);
-    assert_eq!(got.older, vec![1, 1], "one of ten may be missing: one available pod, and the unready one");
+    assert_eq!(
+        got.older,
+        vec![1, 1],
+        "one of ten may be missing: one available pod, and the unready one"
+    );
     assert_eq!((got.canary, got.stable), (1, 6), "eleven pods exist already");
 }
 
 #[test]
 fn nothing_grows_while_its_own_pods_are_still_going() {
-    let shrinking = Counts { spec: 5, created: 7, available: 7, observed: true };
+    let shrinking = Counts {
+        spec: 5,
+        created: 7,
+        available: 7,
+        observed: true,
+    };
     let got = scale(&arms(10, 10, 0, (0, 10), counts(5, 5), shrinking));
     assert_eq!(got.stable, 5);
 }
