@@ -16,7 +16,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 all=(fmt lint unit controlplane node)
 cluster=tests/cluster/cluster
 # Clusters that tests start have names that begin so: these, and no others, are taken away at the end.
-mine=test-
+mine=serin-test
 
 # A cluster or a demo of the user's is none of the tests' business.
 unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
