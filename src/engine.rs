@@ -32,7 +32,7 @@ mod validate;
 
 use jiff::Timestamp;
 
-pub use observed::{Abilities, Identity, Observed, Refusal};
+pub use observed::{Abilities, Identity, Observed, Refusal, RefusalKind};
 pub use plan::{Intent, Notice, Plan};
 
 use context::Context;

@@ -19,7 +19,7 @@ use crate::api::names::{annotations, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::observed;
+use crate::engine::{RefusalKind, observed};
 use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
 
 /// What the intents of one Rollout are carried out with.
@@ -43,8 +43,8 @@ pub struct Applier<'a> {
 pub enum Done {
     /// Carried out. The resourceVersion of the Rollout, where the intent wrote it.
     Yes(Option<String>),
-    /// The API server refused the pod template, in these words.
-    Refused(String),
+    /// The API server does not create the ReplicaSet, in these words.
+    Refused(RefusalKind, String),
 }
 
 /// One call with a time limit and a name for its errors.
@@ -271,7 +271,10 @@ impl Applier<'_> {
                 name,
             }) => match *source {
                 kube::Error::Api(status) if status.code == 400 || status.is_invalid() => {
-                    Ok(Done::Refused(refusal(&status.message)))
+                    Ok(Done::Refused(RefusalKind::Invalid, refusal(&status.message)))
+                }
+                kube::Error::Api(status) if status.is_forbidden() => {
+                    Ok(Done::Refused(RefusalKind::Denied, status.message.clone()))
                 }
                 source => Err(Error::Api {
                     source: Box::new(source),

@@ -70,9 +70,20 @@ pub struct Identity {
     pub legacy_step_hash: String,
 }
 
-/// The API server judged a ReplicaSet's template to be wrong.
+/// Why the API server does not create a ReplicaSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The template is wrong: the user has to correct it.
+    Invalid,
+    /// Something forbids it, such as a quota or an admission webhook: it may pass later.
+    Denied,
+}
+
+/// The API server refused to create a ReplicaSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// Whether the template is wrong.
+    pub kind: RefusalKind,
     /// Hash of the template that was refused.
     pub pod_hash: String,
     /// The API server's words.

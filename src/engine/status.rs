@@ -215,7 +215,7 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     let waits = ctx
         .step()
         .is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
-    if (waits && !ctx.is_fully_promoted()) || is_paused(draft) {
+    if (waits && ctx.stable.is_some() && !ctx.is_fully_promoted()) || is_paused(draft) {
         return None;
     }
     let condition = draft.condition(PROGRESSING)?;

@@ -19,11 +19,6 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
         settle(ctx, draft);
         return;
     }
-    if ctx.stable.is_none() {
-        // The first deployment: there is nothing to compare with, and no step to take.
-        promote(ctx, draft);
-        return;
-    }
     let rolls_back = revision::is_within_rollback_window(ctx) && !ctx.is_aborted();
     if ctx.status.promote_full == Some(true) || rolls_back {
         skip_all(ctx, draft);
@@ -33,7 +28,8 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
     } else if ctx.status.aborted_at.is_some() {
         retry(ctx, draft);
         return;
-    } else {
+    } else if ctx.stable.is_some() {
+        // Without a stable revision there is nothing to compare with, and no step to take.
         follow_cursor(ctx, draft);
         complete(ctx, analysis_done, draft);
     }
