@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test fmt lint unit controlplane node crds
+.PHONY: help demo demo-down test fmt lint unit controlplane node bench crds
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ controlplane: ## Ring 3: a real control plane with faked pods
 
 node: ## Ring 4: the demo and all else that needs real pods (root)
 	@tests/run.sh node
+
+bench: ## What 200 canaries at once cost: calls, CPU, memory, time
+	@tests/bench.sh
 
 crds: ## Write crds/ anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds
