@@ -15,8 +15,8 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 all=(fmt lint unit controlplane node)
 cluster=tests/cluster/cluster
-# Clusters that tests start have names that begin so: these, and no others, are taken away at the end.
-mine=serin-test
+# Clusters that tests start have names that begin so. They are taken away at the end, unless they were there before.
+ours=serin-test
 
 # A cluster or a demo of the user's is none of the tests' business.
 unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
@@ -94,11 +94,13 @@ prepare() {
   need cc eval 'apt-get -q update && apt-get -q install -y --no-install-recommends gcc libc6-dev'
 }
 
+clusters() { $cluster status | awk -v ours="$ours" 'index($1, ours) == 1 {print $1}'; }
+
 take_away() {
   local status=$? names
   trap - EXIT
   trap '' INT TERM
-  names=$($cluster status | awk -v mine="$mine" 'index($1, mine) == 1 {print $1}')
+  names=$(clusters | grep -vxF "$before" || true)
   # shellcheck disable=SC2086
   [[ -z $names ]] || $cluster down $names || status=1
   exit "$status"
@@ -108,6 +110,7 @@ take_away() {
 for stage in "$@"; do
   [[ " ${all[*]} " == *" $stage "* ]] || { say "usage: tests/run.sh [${all[*]}]"; exit 2; }
 done
+before=$(clusters)
 trap take_away EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
