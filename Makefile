@@ -1,11 +1,35 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down
+.PHONY: help demo demo-down test fmt lint unit controlplane node bench crds
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## A good and a bad release on a real cluster (KEEP=1 keeps it; KUBECONFIG=... uses yours)
 	@examples/demo/run.sh
 
 demo-down: ## Take away what `make demo KEEP=1` left
 	@examples/demo/run.sh down
+
+test: ## Everything below, in this order
+	@tests/run.sh
+
+fmt: ## Formatting
+	@tests/run.sh fmt
+
+lint: ## Clippy, go vet, the syntax of the scripts
+	@tests/run.sh lint
+
+unit: ## Rings 1 and 2: no cluster
+	@tests/run.sh unit
+
+controlplane: ## Ring 3: a real control plane with faked pods
+	@tests/run.sh controlplane
+
+node: ## Ring 4: the demo and all else that needs real pods (root)
+	@tests/run.sh node
+
+bench: ## What 200 canaries at once cost: calls, CPU, memory, time
+	@tests/bench.sh
+
+crds: ## Write crds/ anew from the types
+	@UPDATE=1 cargo test --locked --quiet --test crds
