@@ -196,8 +196,10 @@ fn canary_reached(ctx: &Context, canary: &Counts, want: i64) -> bool {
     }
 }
 
-/// Why the new revision becomes the stable one now; `None` while it does not.
-pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
+/// Why the new revision becomes the stable one now; `None` while it does not. The committed cursor decides: in the pass
+/// that completes the last step the old pods have not been told to go yet, and clients expect that (ScalingReplicaSet)
+/// before the completion (RolloutCompleted).
+pub(crate) fn promotion(ctx: &Context) -> Option<String> {
     let canary = counts(ctx.new);
     if !canary.observed || canary.available < ctx.replicas || ctx.is_aborted() {
         return None;
@@ -212,15 +214,14 @@ pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
         return Some("Rollback within window".to_owned());
     }
     let total = ctx.steps().len();
-    let done = draft
-        .status
-        .current_step_index
-        .and_then(|i| usize::try_from(i).ok())
-        .unwrap_or(0);
-    (done >= total).then(|| format!("Completed all {total} canary steps"))
+    let done = ctx.step_index().is_none_or(|index| index >= total);
+    done.then(|| format!("Completed all {total} canary steps"))
 }
 
 /// The hash of the new ReplicaSet.
 pub(crate) fn new_hash<'a>(ctx: &Context<'a>) -> &'a str {
     ctx.new.map_or("", hash_of)
 }
+
+#[cfg(test)]
+mod tests;
