@@ -8,7 +8,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 count=${1:-200}
 cluster=tests/cluster/cluster
-name=serin-test-bench
+name=test-bench
 work=$(mktemp -d)
 controller=
 

@@ -16,7 +16,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 all=(fmt lint unit controlplane node)
 cluster=tests/cluster/cluster
 # Clusters that tests start have names that begin so. They are taken away at the end, unless they were there before.
-ours=serin-test
+ours=test-
 
 # A cluster or a demo of the user's is none of the tests' business.
 unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
@@ -61,8 +61,9 @@ stage_controlplane() {
   local tests
   tests=$(targets cluster-tests)
   [[ -n $tests ]] || { say "no test target has cluster-tests among its required-features"; return 1; }
+  # The tests mostly wait: many at once take little longer than the longest of them.
   # shellcheck disable=SC2086 # one option a word
-  cargo test --locked --no-fail-fast --features cluster-tests $tests
+  cargo test --locked --no-fail-fast --features cluster-tests $tests -- --test-threads=12
 }
 
 stage_node() {
