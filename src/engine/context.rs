@@ -116,6 +116,13 @@ impl<'a> Context<'a> {
         self.status.abort == Some(true)
     }
 
+    /// Whether a user asked to skip everything that is left of the update. An abort that came after wins; one that was
+    /// already acted on (`abortedAt`) came before, and is overruled.
+    pub fn is_promoted_by_user(&self) -> bool {
+        let aborted_since = self.is_aborted() && self.status.aborted_at.is_none();
+        self.status.promote_full == Some(true) && !aborted_since
+    }
+
     /// Whether the user holds everything: `spec.paused`.
     pub fn is_held(&self) -> bool {
         self.spec.paused == Some(true)

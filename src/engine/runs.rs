@@ -104,7 +104,7 @@ fn is_wanted(ctx: &Context) -> bool {
         && !ctx.is_fully_promoted()
         && !ctx.is_aborted()
         && ctx.status.aborted_at.is_none()
-        && ctx.status.promote_full != Some(true)
+        && !ctx.is_promoted_by_user()
         && !revision::is_within_rollback_window(ctx)
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
         return;
     }
     let rolls_back = revision::is_within_rollback_window(ctx) && !ctx.is_aborted();
-    if ctx.status.promote_full == Some(true) || rolls_back {
+    if ctx.is_promoted_by_user() || rolls_back {
         skip_all(ctx, draft);
     } else if ctx.is_aborted() {
         draft.abort(canary::new_revision(ctx), None);
