@@ -120,7 +120,10 @@ impl Draft {
         }
         let known = find_condition(status, conditions::PROGRESSING)
             .is_some_and(|c| c.reason == reasons::ROLLOUT_ABORTED && c.status == "False");
-        self.enter_step();
+        // The first step is entered once, when the abort begins: an aborted rollout that rests writes nothing.
+        if !known {
+            self.enter_step();
+        }
         if known && cause.is_none() {
             return;
         }

@@ -1,2 +1,3 @@
+mod bugs;
 mod support;
 mod takeover;
