@@ -178,6 +178,12 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
             .iter()
             .find(|run| observed::name(&run.metadata) == r.name)
     });
+    // The run of another step answers another question. Only a move of the cursor that nobody saw leaves it here: between
+    // the last pass of another controller and the first of this one.
+    let run = run.filter(|run| {
+        let step = observed::label(&run.metadata, labels::STEP_INDEX);
+        step.is_empty() || wanted.index.is_none_or(|index| step == index.to_string())
+    });
     let (Some(current), Some(run)) = (current, run) else {
         start(ctx, wanted, keep, draft);
         return;
