@@ -71,7 +71,7 @@ impl<'a> View<'a> {
         let active_hash = hash(&bg.active_service);
         let preview_hash = bg.preview_service.as_deref().and_then(hash);
         let active = ctx.all().find(|rs| Some(hash_of(rs)) == active_hash);
-        let fast = if ctx.status.promote_full == Some(true) {
+        let fast = if ctx.is_promoted_by_user() {
             Some("Full promotion requested")
         } else if active_hash.is_none() {
             Some("Initial deploy")
@@ -191,7 +191,7 @@ fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict
         status.post_promotion_analysis_run_status = None;
         return;
     }
-    if ctx.status.promote_full == Some(true) {
+    if ctx.is_promoted_by_user() {
         draft.status.abort = None;
         draft.status.aborted_at = None;
         draft.status.pause_conditions.clear();

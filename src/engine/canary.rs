@@ -32,7 +32,7 @@ pub(crate) fn new_revision(ctx: &Context) -> i64 {
 
 /// The weight that the committed status asks for (wire contract 2.7).
 pub(crate) fn desired_weight(ctx: &Context) -> i64 {
-    if ctx.status.promote_full == Some(true) || ctx.stable.is_none() || ctx.is_fully_promoted() {
+    if ctx.is_promoted_by_user() || ctx.stable.is_none() || ctx.is_fully_promoted() {
         return FULL_WEIGHT;
     }
     if ctx.is_aborted() {
@@ -207,7 +207,7 @@ pub(crate) fn promotion(ctx: &Context) -> Option<String> {
     if ctx.stable.is_none() {
         return Some("Initial deploy".to_owned());
     }
-    if ctx.status.promote_full == Some(true) {
+    if ctx.is_promoted_by_user() {
         return Some("Full promotion requested".to_owned());
     }
     if revision::is_within_rollback_window(ctx) {

@@ -116,6 +116,13 @@ impl<'a> Context<'a> {
         self.status.abort == Some(true)
     }
 
+    /// Whether a user asked to skip everything that is left of the update. An abort that came after wins; one that was
+    /// already acted on (`abortedAt`) came before, and is overruled.
+    pub fn is_promoted_by_user(&self) -> bool {
+        let aborted_since = self.is_aborted() && self.status.aborted_at.is_none();
+        self.status.promote_full == Some(true) && !aborted_since
+    }
+
     /// Whether the user holds everything: `spec.paused`.
     pub fn is_held(&self) -> bool {
         self.spec.paused == Some(true)
@@ -229,7 +236,9 @@ fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
 /// meaning; the oldest of each. The last makes a take-over and an upgrade move no pod.
 ///
 /// A hash leaves out the fields that it does not know, so that equal hashes have to mean the same as well. What a full
-/// pass has found for this generation is not looked into again: comparing costs more than the rest of a pass.
+/// pass has found for this template, of Serin or of the controller before it, is not looked into again: comparing costs
+/// more than the rest of a pass, and a controller that did not know a field of the template left it out of the
+/// ReplicaSet, which is no reason to replace pods when the Rollout is next scaled.
 fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
     let mut by_age = owned.to_vec();
     by_age.sort_by(|a, b| {
@@ -244,12 +253,15 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
     };
     let status = committed(&observed.rollout);
     let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
-    let judged = status.observed_generation.as_deref() == Some(&generation)
-        && find_condition(status, conditions::INVALID_SPEC).is_none();
+    let desired = template(&observed.rollout.spec);
+    let judged = match &status.template_fingerprint {
+        // The same generation needs no fingerprint; another one may well have the same template.
+        Some(known) => is_same_generation(observed, status, &generation) || *known == identity::fingerprint(desired),
+        None => is_same_generation(observed, status, &generation),
+    };
     if judged && let Some(current) = by_hash(status.current_pod_hash.as_deref().unwrap_or_default()) {
         return Some(current);
     }
-    let desired = template(&observed.rollout.spec);
     let same_meaning = |rs: &&ReplicaSet| {
         let injected = observed::ephemeral_metadata(&rs.metadata);
         identity::equal_by_meaning(desired, &rs.spec.template.0, injected)
@@ -263,4 +275,11 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
         .filter(same_meaning)
         .or_else(|| by_hash(legacy_pod_hash).filter(same_meaning))
         .or_else(|| by_age.iter().copied().find(same_meaning))
+}
+
+/// Whether the last full pass, of whichever controller, was about the present generation and found it valid.
+fn is_same_generation(observed: &Observed, status: &RolloutStatus, generation: &str) -> bool {
+    observed.rollout.spec.workload_ref.is_none()
+        && status.observed_generation.as_deref() == Some(generation)
+        && find_condition(status, conditions::INVALID_SPEC).is_none()
 }

@@ -133,6 +133,8 @@ impl Draft {
         let (index, begins) = (status.current_step_index, status.aborted_at.is_none());
         status.abort = Some(true);
         status.aborted_at.get_or_insert(at);
+        // The two contradict each other: what is kept of the promotion would take the abort back with the next pass.
+        status.promote_full = None;
         status.pause_conditions.clear();
         status.controller_pause = None;
         if status.current_step_index.is_some() {

@@ -104,7 +104,7 @@ fn is_wanted(ctx: &Context) -> bool {
         && !ctx.is_fully_promoted()
         && !ctx.is_aborted()
         && ctx.status.aborted_at.is_none()
-        && ctx.status.promote_full != Some(true)
+        && !ctx.is_promoted_by_user()
         && !revision::is_within_rollback_window(ctx)
 }
 
@@ -177,6 +177,12 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
             .analysis_runs
             .iter()
             .find(|run| observed::name(&run.metadata) == r.name)
+    });
+    // The run of another step answers another question. Only a move of the cursor that nobody saw leaves it here: between
+    // the last pass of another controller and the first of this one.
+    let run = run.filter(|run| {
+        let step = observed::label(&run.metadata, labels::STEP_INDEX);
+        step.is_empty() || wanted.index.is_none_or(|index| step == index.to_string())
     });
     let (Some(current), Some(run)) = (current, run) else {
         start(ctx, wanted, keep, draft);

@@ -6,7 +6,7 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::plan::Notice;
-use super::{blue_green, canary, phase, selector};
+use super::{blue_green, canary, identity, phase, selector};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
@@ -28,7 +28,12 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
     complete(ctx, draft);
     progress(ctx, draft);
     failure(ctx, draft);
-    draft.status.observed_generation = Some(generation(ctx));
+    let generation = Some(generation(ctx));
+    let looked = draft.status.template_fingerprint.is_none() || draft.status.observed_generation != generation;
+    if looked || ctx.spec.workload_ref.is_some() {
+        draft.status.template_fingerprint = Some(identity::fingerprint(context::template(ctx.spec)));
+    }
+    draft.status.observed_generation = generation;
     phase::set(ctx.spec, ctx.replicas, draft);
 }
 

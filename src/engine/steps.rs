@@ -20,7 +20,7 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
         return;
     }
     let rolls_back = revision::is_within_rollback_window(ctx) && !ctx.is_aborted();
-    if ctx.status.promote_full == Some(true) || rolls_back {
+    if ctx.is_promoted_by_user() || rolls_back {
         skip_all(ctx, draft);
     } else if ctx.is_aborted() {
         draft.abort(canary::new_revision(ctx), None);
@@ -94,7 +94,12 @@ pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
 /// was under way in it.
 fn follow_cursor(ctx: &Context, draft: &mut Draft) {
     let entered = ctx.status.canary.as_ref().and_then(|c| c.step_started_index);
-    if entered.is_none() || entered == ctx.status.current_step_index {
+    if entered == ctx.status.current_step_index {
+        return;
+    }
+    if entered.is_none() {
+        // Another controller brought it here: from now on it is known where, so that a client's move is seen.
+        draft.status.canary.get_or_insert_default().step_started_index = ctx.status.current_step_index;
         return;
     }
     draft.unpause(PauseReason::CanaryPauseStep);
