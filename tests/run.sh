@@ -15,8 +15,8 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 
 all=(fmt lint unit controlplane node)
 cluster=tests/cluster/cluster
-# Clusters that tests start have names that begin so. They are taken away at the end, unless they were there before.
-ours=test-
+# The clusters that tests start, by name. They are taken away at the end, unless they were there before.
+ours='^(test-.*|serin-takeover)$'
 
 # A cluster or a demo of the user's is none of the tests' business.
 unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
@@ -27,7 +27,7 @@ go_modules() { git ls-files '*go.mod' | xargs -n 1 dirname; }
 go_programs() { printf '%s\n' examples/demo/app tests/cluster/httpd tests/cluster/pause; }
 
 stage_fmt() {
-  cargo fmt --check
+  cargo fmt -- --check -l
   local unformatted
   unformatted=$(go_modules | xargs gofmt -l)
   [[ -z $unformatted ]] || { say "not formatted by gofmt:" "$unformatted"; return 1; }
@@ -95,7 +95,7 @@ prepare() {
   need cc eval 'apt-get -q update && apt-get -q install -y --no-install-recommends gcc libc6-dev'
 }
 
-clusters() { $cluster status | awk -v ours="$ours" 'index($1, ours) == 1 {print $1}'; }
+clusters() { $cluster status | awk -v ours="$ours" '$1 ~ ours {print $1}'; }
 
 take_away() {
   local status=$? names
