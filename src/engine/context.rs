@@ -198,11 +198,13 @@ pub(crate) fn counts(rs: Option<&ReplicaSet>) -> Counts {
             ..Counts::default()
         };
     };
+    let generation = rs.metadata.generation.unwrap_or(0);
+    // What was created without pods and never scaled has none, whoever has looked at it.
     Counts {
         spec: spec_replicas(rs),
         created: i64::from(rs.status.replicas),
         available: i64::from(rs.status.available_replicas),
-        observed: rs.status.observed_generation >= rs.metadata.generation.unwrap_or(0),
+        observed: rs.status.observed_generation >= generation || (generation <= 1 && spec_replicas(rs) == 0),
     }
 }
 

@@ -254,11 +254,13 @@ pub fn scale(arms: &Arms) -> Scaled {
 
     let occupied: i64 =
         canary.occupying() + stable.occupying() + older.iter().map(|c| c.occupying()).sum::<i64>();
-    let mut budget = (replicas + limits.surge - occupied).max(0);
-    for (counts, want, target) in [
-        (stable, want.stable, &mut out.stable),
-        (canary, want.canary, &mut out.canary),
-    ] {
+    let observed = canary.observed && stable.observed && older.iter().all(|c| c.observed);
+    // A ReplicaSet whose last scaling is not answered may have more pods than both its spec and its status say: it was
+    // asked for more, began, and was asked for less again.
+    let mut budget = if observed { (replicas + limits.surge - occupied).max(0) } else { 0 };
+    for (counts, want, target) in
+        [(stable, want.stable, &mut out.stable), (canary, want.canary, &mut out.canary)]
+    {
         if want > counts.spec && !counts.shrinking() {
             let up = budget.min(want - counts.spec);
             *target += up;
@@ -266,7 +268,7 @@ pub fn scale(arms: &Arms) -> Scaled {
         }
     }
     // A status that has not answered the last scaling may count pods that are going: wait for it before taking more.
-    if !(canary.observed && stable.observed && older.iter().all(|c| c.observed)) {
+    if !observed {
         return out;
     }
 

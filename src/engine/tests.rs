@@ -3,6 +3,7 @@
 mod abort;
 mod bugs;
 mod progress;
+mod scaling;
 mod support;
 mod takeover;
 mod world;
