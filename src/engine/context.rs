@@ -123,9 +123,10 @@ impl<'a> Context<'a> {
         self.status.promote_full == Some(true) && !aborted_since
     }
 
-    /// Whether the user holds everything: `spec.paused`.
+    /// Whether the user holds everything: `spec.paused`. Not the way back of an abort: nothing comes before that.
     pub fn is_held(&self) -> bool {
-        self.spec.paused == Some(true)
+        let goes_back = self.is_aborted() && self.stable.is_some() && !self.is_promoted_by_user();
+        self.spec.paused == Some(true) && !goes_back
     }
 
     /// Whether the last full pass saw the present generation.

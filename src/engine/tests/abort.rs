@@ -73,3 +73,25 @@ fn a_full_promotion_that_is_overdue_is_aborted_once_and_stays_so() {
     let observed = committed(observed, &first);
     assert_eq!(plan(&observed, at(602)).status.abort, Some(true));
 }
+
+#[test]
+fn an_abort_goes_back_although_the_rollout_is_paused() {
+    let status = json!({
+        "observedGeneration": "1", "currentPodHash": "new", "currentStepHash": "steps", "stableRS": "old",
+        "currentStepIndex": 1, "abort": true,
+    });
+    let mut observed = rollout(&json!({"steps": [{"setWeight": 50}, {"pause": {}}]}), &status);
+    std::sync::Arc::make_mut(&mut observed.rollout).spec.paused = Some(true);
+    let observed = with_replica_set(observed, "old", 1, [1, 1, 1]);
+    let observed = with_replica_set(observed, "new", 2, [1, 1, 1]);
+    let plan = plan(&observed, at(0));
+    let scaled: Vec<_> = plan
+        .intents
+        .iter()
+        .filter_map(|intent| match intent {
+            crate::engine::Intent::PatchReplicaSet(patch) => Some((patch.name.as_str(), patch.scale?)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(scaled, [("demo-old", (1, 2))]);
+}
