@@ -234,6 +234,8 @@ pub struct Scaled {
 ///
 /// 4. **Relief**: where all this moves nothing, although an arm still wants pods and the surge is used up, unready pods of
 ///    an arm that has too many make room, as many as one surge step. They are no capacity, so that no bound suffers.
+///    Stable gives nothing while canary pods are still starting: its own may be ready again in a moment, and a canary
+///    that is available gets its room by rule 3.
 ///    Worked: 10 replicas, surge 1, unavailable 0, aborting with canary 6 (none available) and stable 5 (3 available):
 ///    budget 0, room 3 + 6 - 10 < 0; one canary goes, and the next pass has a budget of 1 for stable.
 pub fn scale(arms: &Arms) -> Scaled {
@@ -335,12 +337,10 @@ fn shrink_arms(arms: &Arms, min_available: i64, out: &mut Scaled) {
 
 fn relieve(arms: &Arms, out: &mut Scaled) {
     let step = (arms.limits.surge + arms.limits.unavailable).max(1);
-    for (counts, want, target) in [
-        (arms.canary, arms.want.canary, &mut out.canary),
-        (arms.stable, arms.want.stable, &mut out.stable),
-    ] {
-        let unready = counts.spec - counts.countable();
-        *target -= unready.min(counts.spec - want).clamp(0, step);
+    let relief = |counts: Counts, want: i64| (counts.spec - counts.countable()).min(counts.spec - want).clamp(0, step);
+    out.canary -= relief(arms.canary, arms.want.canary);
+    if arms.canary.countable() == arms.canary.spec {
+        out.stable -= relief(arms.stable, arms.want.stable);
     }
 }
 

@@ -50,3 +50,14 @@ fn a_replica_set_that_was_never_scaled_needs_no_answer() {
         .observed_generation = 0;
     assert_eq!(scalings(&observed), [("demo-new".to_owned(), 0, 1)]);
 }
+
+#[test]
+fn a_stable_pod_that_is_not_ready_for_a_moment_is_not_given_up_for_a_canary() {
+    let observed = updating(
+        &json!({"maxSurge": 1, "maxUnavailable": 0, "steps": [{"setWeight": 100}]}),
+        0,
+    );
+    let observed = with_replica_set(observed, "old", 1, [2, 2, 1]);
+    let observed = with_replica_set(observed, "new", 2, [1, 1, 0]);
+    assert_eq!(scalings(&observed), []);
+}
