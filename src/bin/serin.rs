@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use serin::controller::leader::{Election, LEASE_NAME};
-use serin::controller::process::{self, Options};
+use serin::controller::process::{self, JobTarget, Options};
 use tokio::sync::watch;
 
 /// Progressive delivery for Kubernetes: canary, blue-green and rolling releases, gated by Prometheus.
@@ -63,6 +63,12 @@ struct ControllerArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    /// Path of the kubeconfig of another cluster, which the Jobs of analyses go to.
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG")]
+    analysis_job_kubeconfig: Option<String>,
+    /// Another namespace for the Jobs of analyses than that of the AnalysisRun.
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE")]
+    analysis_job_namespace: Option<String>,
     /// Port of /healthz and /readyz.
     #[arg(long = "healthzPort", alias = "healthz-port", env = "SERIN_HEALTHZ_PORT", default_value_t = 8080)]
     healthz_port: u16,
@@ -145,6 +151,7 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
         rollout_threads: args.rollout_threads,
         analysis_threads: args.analysis_threads,
         prometheus_address: args.prometheus_address,
+        jobs: JobTarget { kubeconfig: args.analysis_job_kubeconfig, namespace: args.analysis_job_namespace },
         healthz_port: args.healthz_port,
         metrics_port: args.metrics_port,
     };

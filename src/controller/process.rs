@@ -22,6 +22,8 @@ use super::abandoned;
 use super::cache::{Cache, cache};
 use super::error::Backoff;
 use super::events::events;
+pub use super::jobs::JobTarget;
+use super::jobs::Jobs;
 use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
 use super::watched::WatchedRollout;
@@ -53,6 +55,8 @@ pub struct Options {
     pub analysis_threads: u16,
     /// The Prometheus of metrics without an address.
     pub prometheus_address: Option<String>,
+    /// Where the Jobs of analyses go.
+    pub jobs: JobTarget,
     /// Port of the probes.
     pub healthz_port: u16,
     /// Port of the metrics.
@@ -96,7 +100,9 @@ async fn work(
     let stores = Arc::new(start_watches(&client, &options, &triggers, &mut tasks));
     // The watches hold the queues from now on.
     drop(triggers);
+    let jobs = Jobs::start(&client, &options, &run_trigger, &mut tasks).await?;
     wait_for(&stores, stop.clone()).await?;
+    jobs.settle().await;
     ready.send_replace(Readiness::Ready(Arc::clone(&stores)));
     let mut elector = options.election.clone().map(|election| Elector::new(client.clone(), election));
     let mut stopping = stop.clone();
@@ -115,6 +121,7 @@ async fn work(
         events.clone(),
         Arc::new(measurer),
         defaults,
+        jobs,
         run_trigger.clone(),
     ));
     let (swept, swept_runs) = (Arc::clone(&rollouts), Arc::clone(&runs));

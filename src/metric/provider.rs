@@ -39,10 +39,10 @@ pub use gap::Gap;
 /// The environment variable that names the default Prometheus. Source: wire contract 1.5.
 pub const ADDRESS_ENV: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 
-/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own
-/// matter.
+/// The providers that the controller speaks, by their field names. [`Measurer::measure`] asks the first two; a `job` is
+/// created and watched in the cluster (see [`super::job`]).
 pub fn supported_providers() -> &'static [&'static str] {
-    &["prometheus", "web"]
+    &["prometheus", "web", "job"]
 }
 
 /// What a metric may leave out.
@@ -235,7 +235,6 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
         plugin,
     } = provider;
     let others = [
-        ("job", job.is_some()),
         ("datadog", datadog.is_some()),
         ("newRelic", new_relic.is_some()),
         ("wavefront", wavefront.is_some()),
@@ -247,6 +246,12 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
         ("plugin", plugin.is_some()),
     ];
     let other = others.iter().find(|(_, set)| *set).map(|(name, _)| *name);
+    if job.is_some() {
+        return Err(ProviderError::Spec {
+            field: "provider.job".to_owned(),
+            message: "a Job runs in a cluster; there is nothing to ask here".to_owned(),
+        });
+    }
     match (prometheus, web, other) {
         (Some(prometheus), None, None) => Ok(Chosen::Prometheus(prometheus)),
         (None, Some(web), None) => Ok(Chosen::Web(web)),
