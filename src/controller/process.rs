@@ -115,7 +115,7 @@ async fn work(
     let publisher = tokio::spawn(publisher.run());
     let rollouts = Arc::new(rollouts::Context::new(client.clone(), Arc::clone(&stores), events.clone()));
     let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
-    let defaults = Defaults { prometheus_address: options.prometheus_address.clone() };
+    let defaults = Defaults { prometheus_address: options.prometheus_address.clone(), ..Defaults::default() };
     let runs = Arc::new(runs::Context::new(
         client.clone(),
         events.clone(),

@@ -50,6 +50,9 @@ pub fn supported_providers() -> &'static [&'static str] {
 pub struct Defaults {
     /// The Prometheus of a metric without an address.
     pub prometheus_address: Option<String>,
+    /// The moment that queries and conditions are evaluated at; the present where absent. What a Prometheus says of the
+    /// past, it says only as long as it keeps its samples.
+    pub evaluated_at: Option<Timestamp>,
 }
 
 /// How a [`Measurer`] is set up.
@@ -160,7 +163,7 @@ impl Measurer {
             Err(message) => return verdict::error(&message, "InvalidCondition", &redactor),
         };
         let sample = self.sample(metric, defaults, &mut redactor, now).await;
-        verdict::judge(&conditions, sample, &redactor, now)
+        verdict::judge(&conditions, sample, &redactor, defaults.evaluated_at.unwrap_or(now))
     }
 
     async fn sample(
