@@ -9,6 +9,7 @@ mod cache;
 pub mod clock;
 mod error;
 mod events;
+mod jobs;
 pub mod leader;
 mod merge_patch;
 mod metrics;

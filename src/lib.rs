@@ -6,6 +6,7 @@
 //! Dependencies point down only: [`api`] <- [`engine`] <- [`sim`], [`controller`], [`cli`].
 
 pub mod api;
+pub mod cli;
 pub mod controller;
 pub mod engine;
 pub mod metric;

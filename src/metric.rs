@@ -3,6 +3,7 @@
 mod auth;
 pub mod condition;
 pub mod http;
+pub mod job;
 pub mod jsonpath;
 mod prometheus;
 pub mod provider;

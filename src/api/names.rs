@@ -24,6 +24,8 @@ pub mod labels {
     pub const ROLLOUT_TYPE: &str = "rollout-type";
     /// Index of the step of an AnalysisRun or Experiment.
     pub const STEP_INDEX: &str = "step-index";
+    /// Uid of the AnalysisRun, on its Jobs and on their pods.
+    pub const ANALYSIS_RUN_UID: &str = "analysisrun.argoproj.io/uid";
     /// On a Secret with a kubeconfig of the cluster that Istio's objects are written to; value `true`.
     pub const ISTIO_PRIMARY_CLUSTER: &str = "istio.argoproj.io/primary-cluster";
     /// On a Gateway API route while the canary has weight; value `in-progress`.
@@ -52,6 +54,12 @@ pub mod annotations {
     pub const EXPERIMENT_NAME: &str = "experiment.argoproj.io/name";
     /// Name of the template, in its Experiment, of a ReplicaSet.
     pub const EXPERIMENT_TEMPLATE_NAME: &str = "experiment.argoproj.io/template-name";
+    /// Name of the AnalysisRun of a Job.
+    pub const ANALYSIS_RUN_NAME: &str = "analysisrun.argoproj.io/name";
+    /// Namespace of the AnalysisRun of a Job, which may be in another one.
+    pub const ANALYSIS_RUN_NAMESPACE: &str = "analysisrun.argoproj.io/namespace";
+    /// Name of the metric of a Job.
+    pub const ANALYSIS_RUN_METRIC: &str = "analysisrun.argoproj.io/metric-name";
     /// What `kubectl apply` last applied; never copied to a ReplicaSet.
     pub const LAST_APPLIED_CONFIGURATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
     /// Which notifications were sent; never copied to a ReplicaSet.

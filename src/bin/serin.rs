@@ -1,11 +1,14 @@
 //! `serin`: the controller, and what goes with it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use serin::cli::analyze::{self, Inputs, When};
 use serin::controller::leader::{Election, LEASE_NAME};
-use serin::controller::process::{self, Options};
+use serin::controller::process::{self, JobTarget, Options};
+use serin::metric::provider::{Measurer, MeasurerOptions};
 use tokio::sync::watch;
 
 /// Progressive delivery for Kubernetes: canary, blue-green and rolling releases, gated by Prometheus.
@@ -22,6 +25,42 @@ enum Command {
     Controller(Box<ControllerArgs>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Run an AnalysisTemplate against a real Prometheus, now or over past data, without a cluster.
+    Analyze(AnalyzeArgs),
+}
+
+/// Exit code: 0 for success, 1 for failure, 2 for inconclusive or error.
+#[derive(Args)]
+struct AnalyzeArgs {
+    /// File of the template, with those that it includes; - is standard input.
+    #[arg(short, long)]
+    file: PathBuf,
+    /// Run this template of the file (again for more); else all that no other includes.
+    #[arg(long)]
+    template: Vec<String>,
+    /// The value of an argument, also where it is that of a Secret in the cluster.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    arg: Vec<(String, String)>,
+    /// Measure each metric once, as it was at this moment: 2026-11-13T10:00:00Z, Unix seconds, or -36h.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["from", "to", "step"])]
+    at: Option<String>,
+    /// Run the whole analysis on past data, from this moment on.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// End the run at this moment at the latest (default: now).
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "from")]
+    to: Option<String>,
+    /// Measure every so often, whatever the metrics' intervals say.
+    #[arg(long, value_name = "DURATION", requires = "from", value_parser = seconds)]
+    step: Option<Duration>,
+    /// The Prometheus of metrics that name none.
+    #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
+    prometheus_address: Option<String>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Args)]
@@ -63,6 +102,12 @@ struct ControllerArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    /// Path of the kubeconfig of another cluster, which the Jobs of analyses go to.
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG")]
+    analysis_job_kubeconfig: Option<String>,
+    /// Another namespace for the Jobs of analyses than that of the AnalysisRun.
+    #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE")]
+    analysis_job_namespace: Option<String>,
     /// Port of /healthz and /readyz.
     #[arg(
         long = "healthzPort",
@@ -96,6 +141,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Controller(args) => controller(*args),
+        Command::Analyze(args) => {
+            let code = analyze(&args).unwrap_or_else(|error| {
+                eprintln!("error: {error:#}");
+                2
+            });
+            std::process::exit(i32::from(code))
+        }
         Command::Crds => {
             use std::io::Write as _;
             let text: Vec<String> = serin::api::crds().iter().map(serin::api::crds_yaml).collect();
@@ -104,6 +156,40 @@ fn main() -> anyhow::Result<()> {
                 .context("cannot print")
         }
     }
+}
+
+fn analyze(args: &AnalyzeArgs) -> anyhow::Result<u8> {
+    let manifests = if args.file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
+    } else {
+        std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?
+    };
+    let now = serin::controller::clock::now();
+    let moment = |text: &str| analyze::moment(text, now).map_err(anyhow::Error::msg);
+    let when = match (&args.at, &args.from) {
+        (Some(at), _) => When::At(moment(at)?),
+        (None, Some(from)) => When::Between {
+            from: moment(from)?,
+            to: args.to.as_deref().map_or(Ok(now), moment)?,
+            step: args.step.map(TryInto::try_into).transpose()?,
+        },
+        (None, None) => When::Now,
+    };
+    let inputs = Inputs {
+        manifests,
+        templates: args.template.clone(),
+        args: args.arg.clone(),
+    };
+    // As in the controller.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+    let address = args.prometheus_address.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut out = std::io::stdout();
+    let ended = runtime.block_on(analyze::analyze(&inputs, when, address, &measurer, &mut out));
+    Ok(ended.map_err(anyhow::Error::msg)?.code())
 }
 
 fn controller(args: ControllerArgs) -> anyhow::Result<()> {
@@ -171,6 +257,10 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
         rollout_threads: args.rollout_threads,
         analysis_threads: args.analysis_threads,
         prometheus_address: args.prometheus_address,
+        jobs: JobTarget {
+            kubeconfig: args.analysis_job_kubeconfig,
+            namespace: args.analysis_job_namespace,
+        },
         healthz_port: args.healthz_port,
         metrics_port: args.metrics_port,
     };

@@ -22,6 +22,8 @@ use super::abandoned;
 use super::cache::{Cache, cache};
 use super::error::Backoff;
 use super::events::events;
+pub use super::jobs::JobTarget;
+use super::jobs::Jobs;
 use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
 use super::serve::{self, Readiness};
@@ -54,6 +56,8 @@ pub struct Options {
     pub analysis_threads: u16,
     /// The Prometheus of metrics without an address.
     pub prometheus_address: Option<String>,
+    /// Where the Jobs of analyses go.
+    pub jobs: JobTarget,
     /// Port of the probes.
     pub healthz_port: u16,
     /// Port of the metrics.
@@ -101,7 +105,9 @@ async fn work(
     let stores = Arc::new(start_watches(&client, &options, &triggers, &mut tasks));
     // The watches hold the queues from now on.
     drop(triggers);
+    let jobs = Jobs::start(&client, &options, &run_trigger, &mut tasks).await?;
     wait_for(&stores, stop.clone()).await?;
+    jobs.settle().await;
     ready.send_replace(Readiness::Ready(Arc::clone(&stores)));
     let mut elector = options
         .election
@@ -123,12 +129,14 @@ async fn work(
     let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
     let defaults = Defaults {
         prometheus_address: options.prometheus_address.clone(),
+        ..Defaults::default()
     };
     let runs = Arc::new(runs::Context::new(
         client.clone(),
         events.clone(),
         Arc::new(measurer),
         defaults,
+        jobs,
         run_trigger.clone(),
     ));
     let (swept, swept_runs) = (Arc::clone(&rollouts), Arc::clone(&runs));

@@ -23,14 +23,16 @@ use tokio::task::AbortHandle;
 use super::apply::call;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
+use super::jobs::{Jobs, Look};
 use super::observe::abilities;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, Argument, Measurement, Metric};
 use crate::engine::analysis::{
-    Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
+    Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
 };
 use crate::engine::observed;
+use crate::metric::job;
 use crate::metric::provider::{Defaults, Measurer};
 
 /// What the passes of all runs share.
@@ -43,6 +45,8 @@ pub struct Context {
     pub measurer: Arc<Measurer>,
     /// What a metric may leave out.
     pub defaults: Defaults,
+    /// Metrics that are Jobs.
+    pub jobs: Jobs,
     /// Asks for a pass.
     pub trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
     written: Written,
@@ -74,6 +78,7 @@ impl Context {
         events: Events,
         measurer: Arc<Measurer>,
         defaults: Defaults,
+        jobs: Jobs,
         trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
     ) -> Self {
         let (written, backoff, live) = (Written::default(), Backoff::default(), Mutex::default());
@@ -82,6 +87,7 @@ impl Context {
             events,
             measurer,
             defaults,
+            jobs,
             trigger,
             written,
             backoff,
@@ -144,12 +150,24 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     }
     let about = run.object_ref(&());
     ctx.events.publish(&about, plan.events);
-    for measure in plan.measure {
-        start(&ctx, &run, measure);
+    let closing = !plan.cancel.is_empty();
+    for cancel in plan.cancel {
+        close(&ctx, &run, cancel, now);
     }
-    if plan.status.phase.is_completed() {
+    for measure in plan.measure {
+        start(&ctx, &run, measure, now);
+    }
+    // What a finished run left in flight is closed by one more pass, which needs its report.
+    if plan.status.phase.is_completed() && !closing {
         ctx.live.lock().remove(uid);
     }
+    let measured = |metric: &str| {
+        ctx.live
+            .lock()
+            .get(uid)
+            .is_some_and(|live| live.measuring.contains_key(metric))
+    };
+    ctx.jobs.clean(uid, &plan.status, &measured).await?;
     ctx.backoff.succeeded(uid);
     if plan.delete {
         delete(&ctx, &run).await?;
@@ -235,13 +253,60 @@ fn runs(ctx: &Context, run: &AnalysisRun) -> Api<AnalysisRun> {
     )
 }
 
+/// Reports how a measurement ended that the run leaves in flight; its Job goes when that is stored.
+fn close(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, cancel: Cancel, now: Timestamp) {
+    let Some(stored) = cancel.measurement else { return };
+    report(ctx, run, &cancel.metric, job::terminated(&stored, now));
+}
+
+/// Takes in a measurement and asks for the pass that stores it.
+fn report(ctx: &Context, run: &AnalysisRun, metric: &str, measurement: Measurement) {
+    let report = FinishedMeasurement {
+        metric: metric.to_owned(),
+        measurement,
+        metadata: BTreeMap::new(),
+    };
+    ctx.live
+        .lock()
+        .entry(observed::uid(&run.metadata).to_owned())
+        .or_default()
+        .finished
+        .push(report);
+    // A process that shuts down listens no more.
+    let _ = ctx.trigger.unbounded_send(ObjectRef::from_obj(run));
+}
+
+/// What a measurement asks for.
+enum Work {
+    /// Ask a server.
+    Measure(Metric),
+    /// Create a Job, as the how-manieth measurement of the metric.
+    CreateJob(i64),
+    /// Ask the API server for the Job of a measurement in flight.
+    AskForJob(Measurement),
+}
+
 /// Measures beside the pass.
-fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure) {
-    let Some(metric) = run.spec.metrics.get(measure.index).cloned() else {
+fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure, now: Timestamp) {
+    let Measure {
+        index,
+        metric: name,
+        ordinal,
+        resume,
+    } = measure;
+    let Some(metric) = run.spec.metrics.get(index).cloned() else {
         return;
     };
+    let work = match (metric.provider.job.is_some(), resume) {
+        (false, _) => Work::Measure(metric),
+        (true, None) => Work::CreateJob(ordinal),
+        (true, Some(stored)) => match ctx.jobs.look(observed::uid(&run.metadata), &stored, now) {
+            Look::Running => return,
+            Look::Ended(ended) => return report(ctx, run, &name, ended),
+            Look::Unknown => Work::AskForJob(stored),
+        },
+    };
     let uid = observed::uid(&run.metadata).to_owned();
-    let name = measure.metric;
     let mut live = ctx.live.lock();
     let state = live.entry(uid.clone()).or_default();
     if state.measuring.contains_key(&name) {
@@ -250,11 +315,13 @@ fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure) {
     let task = {
         let (ctx, run, name) = (Arc::clone(ctx), Arc::clone(run), name.clone());
         async move {
-            let mut report = take(&ctx, &run, &metric).await;
-            report.metric.clone_from(&name);
+            let report = carry_out(&ctx, &run, index, work).await;
             if let Some(live) = ctx.live.lock().get_mut(&uid) {
                 live.measuring.remove(&name);
-                live.finished.push(report);
+                live.finished.extend(report.map(|report| FinishedMeasurement {
+                    metric: name,
+                    ..report
+                }));
             }
             // A process that shuts down listens no more.
             let _ = ctx.trigger.unbounded_send(ObjectRef::from_obj(run.as_ref()));
@@ -262,6 +329,25 @@ fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure) {
     };
     let handle = tokio::spawn(task).abort_handle();
     state.measuring.insert(name, handle);
+}
+
+/// The report of one piece of work; `None` when there is nothing new.
+async fn carry_out(
+    ctx: &Context,
+    run: &AnalysisRun,
+    index: usize,
+    work: Work,
+) -> Option<FinishedMeasurement> {
+    let measurement = match work {
+        Work::Measure(metric) => return Some(take(ctx, run, &metric).await),
+        Work::CreateJob(ordinal) => ctx.jobs.create(run, index, ordinal).await,
+        Work::AskForJob(stored) => ctx.jobs.ask(&stored).await?,
+    };
+    Some(FinishedMeasurement {
+        metric: String::new(),
+        measurement,
+        metadata: BTreeMap::new(),
+    })
 }
 
 /// One measurement, with the secrets of its arguments read now and kept nowhere.

@@ -259,7 +259,9 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
     let desired = template(&observed.rollout.spec);
     let judged = match &status.template_fingerprint {
         // The same generation needs no fingerprint; another one may well have the same template.
-        Some(known) => is_same_generation(observed, status, &generation) || *known == identity::fingerprint(desired),
+        Some(known) => {
+            is_same_generation(observed, status, &generation) || *known == identity::fingerprint(desired)
+        }
         None => is_same_generation(observed, status, &generation),
     };
     if judged && let Some(current) = by_hash(status.current_pod_hash.as_deref().unwrap_or_default()) {

@@ -95,9 +95,12 @@ fn fnv1a_32(bytes: &[u8]) -> u32 {
 /// assert_ne!(fingerprint(&json!({"a": 1})), fingerprint(&json!({"a": 1, "newer": true})));
 /// ```
 pub fn fingerprint(template: &Value) -> String {
-    let sum = template.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = template
+        .to_string()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     format!("{sum:016x}")
 }
 

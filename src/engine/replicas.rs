@@ -259,10 +259,15 @@ pub fn scale(arms: &Arms) -> Scaled {
     let observed = canary.observed && stable.observed && older.iter().all(|c| c.observed);
     // A ReplicaSet whose last scaling is not answered may have more pods than both its spec and its status say: it was
     // asked for more, began, and was asked for less again.
-    let mut budget = if observed { (replicas + limits.surge - occupied).max(0) } else { 0 };
-    for (counts, want, target) in
-        [(stable, want.stable, &mut out.stable), (canary, want.canary, &mut out.canary)]
-    {
+    let mut budget = if observed {
+        (replicas + limits.surge - occupied).max(0)
+    } else {
+        0
+    };
+    for (counts, want, target) in [
+        (stable, want.stable, &mut out.stable),
+        (canary, want.canary, &mut out.canary),
+    ] {
         if want > counts.spec && !counts.shrinking() {
             let up = budget.min(want - counts.spec);
             *target += up;
@@ -337,7 +342,11 @@ fn shrink_arms(arms: &Arms, min_available: i64, out: &mut Scaled) {
 
 fn relieve(arms: &Arms, out: &mut Scaled) {
     let step = (arms.limits.surge + arms.limits.unavailable).max(1);
-    let relief = |counts: Counts, want: i64| (counts.spec - counts.countable()).min(counts.spec - want).clamp(0, step);
+    let relief = |counts: Counts, want: i64| {
+        (counts.spec - counts.countable())
+            .min(counts.spec - want)
+            .clamp(0, step)
+    };
     out.canary -= relief(arms.canary, arms.want.canary);
     if arms.canary.countable() == arms.canary.spec {
         out.stable -= relief(arms.stable, arms.want.stable);

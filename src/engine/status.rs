@@ -29,7 +29,8 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
     progress(ctx, draft);
     failure(ctx, draft);
     let generation = Some(generation(ctx));
-    let looked = draft.status.template_fingerprint.is_none() || draft.status.observed_generation != generation;
+    let looked =
+        draft.status.template_fingerprint.is_none() || draft.status.observed_generation != generation;
     if looked || ctx.spec.workload_ref.is_some() {
         draft.status.template_fingerprint = Some(identity::fingerprint(context::template(ctx.spec)));
     }

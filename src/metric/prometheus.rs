@@ -104,7 +104,9 @@ impl Request {
         let mut endpoint = "query";
         if let Some(range) = &metric.range_query {
             endpoint = "query_range";
-            parameters.push_str(&range_parameters(range, now)?);
+            parameters.push_str(&range_parameters(range, defaults.evaluated_at.unwrap_or(now))?);
+        } else if let Some(at) = defaults.evaluated_at {
+            let _ = write!(parameters, "&time={}", unix(at));
         }
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/api/v1/{endpoint}"));
@@ -219,6 +221,10 @@ pub(super) fn seconds(given: Option<i64>, default: u64, field: &str) -> Result<u
     }
 }
 
+fn unix(time: Timestamp) -> String {
+    format!("{}.{:03}", time.as_second(), time.subsec_millisecond())
+}
+
 fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<String, ProviderError> {
     let field = |name: &str| format!("{FIELD}.rangeQuery.{name}");
     let required = |value: &Option<String>, name: &str| {
@@ -251,7 +257,6 @@ fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<Stri
             field: field("step"),
             message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
         })?;
-    let unix = |time: Timestamp| format!("{}.{:03}", time.as_second(), time.subsec_millisecond());
     Ok(format!(
         "&start={}&end={}&step={}",
         unix(start),

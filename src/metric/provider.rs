@@ -39,10 +39,10 @@ pub use gap::Gap;
 /// The environment variable that names the default Prometheus. Source: wire contract 1.5.
 pub const ADDRESS_ENV: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 
-/// The providers that [`Measurer::measure`] speaks, by their field names. A `job` is the controller's own
-/// matter.
+/// The providers that the controller speaks, by their field names. [`Measurer::measure`] asks the first two; a `job` is
+/// created and watched in the cluster (see [`super::job`]).
 pub fn supported_providers() -> &'static [&'static str] {
-    &["prometheus", "web"]
+    &["prometheus", "web", "job"]
 }
 
 /// What a metric may leave out.
@@ -50,6 +50,9 @@ pub fn supported_providers() -> &'static [&'static str] {
 pub struct Defaults {
     /// The Prometheus of a metric without an address.
     pub prometheus_address: Option<String>,
+    /// The moment that queries and conditions are evaluated at; the present where absent. What a Prometheus says of the
+    /// past, it says only as long as it keeps its samples.
+    pub evaluated_at: Option<Timestamp>,
 }
 
 /// How a [`Measurer`] is set up.
@@ -160,7 +163,12 @@ impl Measurer {
             Err(message) => return verdict::error(&message, "InvalidCondition", &redactor),
         };
         let sample = self.sample(metric, defaults, &mut redactor, now).await;
-        verdict::judge(&conditions, sample, &redactor, now)
+        verdict::judge(
+            &conditions,
+            sample,
+            &redactor,
+            defaults.evaluated_at.unwrap_or(now),
+        )
     }
 
     async fn sample(
@@ -235,7 +243,6 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
         plugin,
     } = provider;
     let others = [
-        ("job", job.is_some()),
         ("datadog", datadog.is_some()),
         ("newRelic", new_relic.is_some()),
         ("wavefront", wavefront.is_some()),
@@ -247,6 +254,12 @@ fn chosen(provider: &MetricProvider) -> Result<Chosen<'_>, ProviderError> {
         ("plugin", plugin.is_some()),
     ];
     let other = others.iter().find(|(_, set)| *set).map(|(name, _)| *name);
+    if job.is_some() {
+        return Err(ProviderError::Spec {
+            field: "provider.job".to_owned(),
+            message: "a Job runs in a cluster; there is nothing to ask here".to_owned(),
+        });
+    }
     match (prometheus, web, other) {
         (Some(prometheus), None, None) => Ok(Chosen::Prometheus(prometheus)),
         (None, Some(web), None) => Ok(Chosen::Web(web)),

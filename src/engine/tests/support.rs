@@ -12,8 +12,12 @@ use crate::engine::{self, Abilities, Identity, Intent, Observed, Plan, identity}
 /// The hashes of a Rollout's template and steps, as the shell computes them.
 pub(super) fn identity_of(rollout: &Value) -> Identity {
     let template = &rollout["spec"]["template"];
-    let collisions = rollout["status"]["collisionCount"].as_i64().and_then(|n| i32::try_from(n).ok());
-    let steps = rollout.pointer("/spec/strategy/canary/steps").filter(|s| !s.is_null());
+    let collisions = rollout["status"]["collisionCount"]
+        .as_i64()
+        .and_then(|n| i32::try_from(n).ok());
+    let steps = rollout
+        .pointer("/spec/strategy/canary/steps")
+        .filter(|s| !s.is_null());
     Identity {
         pod_hash: identity::template_hash(template, collisions),
         legacy_pod_hash: identity::legacy_template_hash(template, collisions),
@@ -24,12 +28,24 @@ pub(super) fn identity_of(rollout: &Value) -> Identity {
 
 /// What a pass sees of these objects; ReplicaSets, runs and templates are told apart by their kind.
 pub(super) fn observed(rollout: &Value, others: &[Value]) -> Observed {
-    let of = |kind: &str| others.iter().filter(move |o| o["kind"] == kind).cloned().collect::<Vec<Value>>();
+    let of = |kind: &str| {
+        others
+            .iter()
+            .filter(move |o| o["kind"] == kind)
+            .cloned()
+            .collect::<Vec<Value>>()
+    };
     Observed {
         rollout: Arc::new(serde_json::from_value(rollout.clone()).unwrap()),
         identity: identity_of(rollout),
-        replica_sets: of("ReplicaSet").into_iter().map(|o| Arc::new(serde_json::from_value(o).unwrap())).collect(),
-        analysis_runs: of("AnalysisRun").into_iter().map(|o| Arc::new(serde_json::from_value(o).unwrap())).collect(),
+        replica_sets: of("ReplicaSet")
+            .into_iter()
+            .map(|o| Arc::new(serde_json::from_value(o).unwrap()))
+            .collect(),
+        analysis_runs: of("AnalysisRun")
+            .into_iter()
+            .map(|o| Arc::new(serde_json::from_value(o).unwrap()))
+            .collect(),
         services: of("Service")
             .into_iter()
             .map(|o| {
@@ -41,10 +57,16 @@ pub(super) fn observed(rollout: &Value, others: &[Value]) -> Observed {
             .into_iter()
             .map(|o| {
                 let name = o["metadata"]["name"].as_str().unwrap().to_owned();
-                ((name, false), Arc::new(serde_json::from_value(o["spec"].clone()).unwrap()))
+                (
+                    (name, false),
+                    Arc::new(serde_json::from_value(o["spec"].clone()).unwrap()),
+                )
             })
             .collect(),
-        abilities: Abilities { providers: &["web"], ..Abilities::default() },
+        abilities: Abilities {
+            providers: &["web"],
+            ..Abilities::default()
+        },
         ..Observed::default()
     }
 }
@@ -103,7 +125,13 @@ impl World {
     /// Nothing but the Rollout, at noon.
     pub fn new(rollout: Value) -> Self {
         let now = "2026-01-01T12:00:00Z".parse().unwrap();
-        World { rollout, others: Vec::new(), now, events: Vec::new(), broken: Vec::new() }
+        World {
+            rollout,
+            others: Vec::new(),
+            now,
+            events: Vec::new(),
+            broken: Vec::new(),
+        }
     }
 
     /// The plan for this moment.
@@ -142,7 +170,10 @@ impl World {
 
     /// The reasons of the events since last asked.
     pub fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.events).into_iter().map(|(reason, _)| reason).collect()
+        std::mem::take(&mut self.events)
+            .into_iter()
+            .map(|(reason, _)| reason)
+            .collect()
     }
 
     /// The field of the status, null where absent.
@@ -172,22 +203,33 @@ impl World {
     /// Image and `spec.replicas` of each ReplicaSet, oldest first.
     pub fn sizes(&self) -> Vec<(String, i64)> {
         let sets = self.others.iter().filter(|o| o["kind"] == "ReplicaSet");
-        sets.map(|o| (image(o), o["spec"]["replicas"].as_i64().unwrap())).collect()
+        sets.map(|o| (image(o), o["spec"]["replicas"].as_i64().unwrap()))
+            .collect()
     }
 
     fn tell(&mut self, notices: &[engine::Notice]) {
-        self.events.extend(notices.iter().map(|n| (n.reason.to_owned(), n.message.clone())));
+        self.events
+            .extend(notices.iter().map(|n| (n.reason.to_owned(), n.message.clone())));
     }
 
     fn named(&mut self, name: &str) -> &mut Value {
-        self.others.iter_mut().find(|o| o["metadata"]["name"] == name).unwrap()
+        self.others
+            .iter_mut()
+            .find(|o| o["metadata"]["name"] == name)
+            .unwrap()
     }
 
     fn apply(&mut self, intent: &Intent) {
         let notices = match intent {
-            Intent::PatchRollout { revision, replicas, notices, .. } => {
+            Intent::PatchRollout {
+                revision,
+                replicas,
+                notices,
+                ..
+            } => {
                 if let Some(revision) = revision {
-                    self.rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] = json!(revision.to_string());
+                    self.rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] =
+                        json!(revision.to_string());
                 }
                 if let Some(replicas) = replicas {
                     self.rollout["spec"]["replicas"] = json!(replicas);
@@ -266,7 +308,11 @@ impl World {
         let broken = self.broken.clone();
         for rs in self.others.iter_mut().filter(|o| o["kind"] == "ReplicaSet") {
             let pods = rs["spec"]["replicas"].clone();
-            let up = if broken.contains(&image(rs)) { json!(0) } else { pods.clone() };
+            let up = if broken.contains(&image(rs)) {
+                json!(0)
+            } else {
+                pods.clone()
+            };
             rs["status"] = json!({
                 "replicas": pods, "readyReplicas": up, "availableReplicas": up, "observedGeneration": 1,
             });
@@ -275,7 +321,11 @@ impl World {
 }
 
 fn image(rs: &Value) -> String {
-    rs.pointer("/spec/template/spec/containers/0/image").unwrap().as_str().unwrap().to_owned()
+    rs.pointer("/spec/template/spec/containers/0/image")
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// The reference to the Rollout that its objects carry.

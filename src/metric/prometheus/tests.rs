@@ -109,6 +109,7 @@ async fn the_default_address_serves_a_metric_without_one() {
     let server = Server::start(|_| Answer::json(vector("1"))).await;
     let defaults = Defaults {
         prometheus_address: Some(server.url.clone()),
+        ..Defaults::default()
     };
     let measurer = Measurer::new(options()).unwrap();
     for address in [None, Some(String::new())] {

@@ -199,7 +199,7 @@ async fn the_provider_must_be_one_and_known() {
         };
         judged(&metric).await.message.unwrap()
     };
-    assert_eq!(supported_providers(), ["prometheus", "web"]);
+    assert_eq!(supported_providers(), ["prometheus", "web", "job"]);
     assert_eq!(
         text(MetricProvider::default()).await,
         "provider: names no provider"
@@ -207,7 +207,7 @@ async fn the_provider_must_be_one_and_known() {
     let provider: MetricProvider = serde_json::from_str(r#"{"datadog":{"query":"q"}}"#).unwrap();
     assert_eq!(
         text(provider).await,
-        "the provider \"datadog\" is not supported; supported are: prometheus, web"
+        "the provider \"datadog\" is not supported; supported are: prometheus, web, job"
     );
     let two = MetricProvider {
         prometheus: Some(PrometheusMetric::default()),
