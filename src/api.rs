@@ -5,6 +5,7 @@ pub mod common;
 mod crds;
 pub mod experiment;
 pub mod names;
+pub mod pod;
 pub mod replica_set;
 pub mod rollout;
 pub mod service;

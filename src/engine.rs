@@ -20,8 +20,10 @@ pub mod identity;
 pub mod observed;
 mod phase;
 pub mod plan;
+pub mod pods;
 mod references;
 pub mod replicas;
+pub mod restart;
 mod revision;
 mod runs;
 pub mod selector;
@@ -99,5 +101,7 @@ fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
     !draft.intents.is_empty()
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -109,6 +109,7 @@ impl Applier<'_> {
                 let api = self.replica_sets();
                 gone(call("delete", "ReplicaSet", name, api.delete(name, &params)).await.map(|_| ()))
             }
+            Intent::EvictPod { name, uid, resource_version } => self.evict_pod(name, uid, resource_version).await,
             Intent::PatchService(patch) => self.patch_service(patch).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
@@ -266,6 +267,34 @@ impl Applier<'_> {
         let done = call("patch", "Service", name, api.patch(name, &params, &Patch::Merge(&body))).await?;
         self.note(Kind::Service, name, done.metadata.resource_version.as_deref(), false);
         self.events.publish(self.about, notices.iter().cloned());
+        Ok(Done::Yes(None))
+    }
+
+    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget, or gone already: then another
+    /// pass asks again, or has nothing to ask for.
+    async fn evict_pod(&self, name: &str, uid: &str, resource_version: &str) -> Result<Done, Error> {
+        let body = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": self.namespace()},
+            "deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},
+        });
+        let uri = format!(
+            "/api/v1/namespaces/{}/pods/{name}/eviction?fieldManager={FIELD_MANAGER}",
+            self.namespace()
+        );
+        let request = http::Request::post(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(&body)?)
+            .map_err(kube::Error::HttpError);
+        let evicted =
+            call("evict", "Pod", name, async { self.client.request::<Value>(request?).await }).await;
+        match evicted {
+            Ok(_) => self.written.note_after(self.uid(), Kind::Pod, name, resource_version, self.now),
+            Err(Error::Api { source, .. })
+                if matches!(source.as_ref(), kube::Error::Api(s) if s.code == 429 || s.is_not_found()) => {}
+            Err(error) => return Err(error),
+        }
         Ok(Done::Yes(None))
     }
 

@@ -88,6 +88,7 @@ impl Context {
             Kind::ReplicaSet => {
                 self.stores.replica_sets.get(namespace, name)?.metadata.resource_version.clone()
             }
+            Kind::Pod => self.stores.pods.get(namespace, name)?.metadata.resource_version.clone(),
             Kind::Service => self.stores.services.get(namespace, name)?.metadata.resource_version.clone(),
             Kind::AnalysisRun => {
                 self.stores.analysis_runs.get(namespace, name)?.metadata.resource_version.clone()

@@ -9,7 +9,7 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{runs, services, steps};
+use super::{restart, runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
@@ -22,6 +22,11 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
     }
     services::point_canary(ctx, draft);
     scale(ctx, draft);
+    // While ReplicaSets are scaled, their counts say nothing of how many pods may be missing. A restart waits for that, and
+    // never the other way round: evictions may be refused for ever.
+    if draft.intents.is_empty() {
+        restart::reconcile(ctx, draft);
+    }
     steps::advance(ctx, verdict.step_done, draft);
 }
 

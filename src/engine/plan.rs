@@ -79,6 +79,15 @@ pub enum Intent {
     },
     /// Points a Service at a ReplicaSet.
     PatchService(ServicePatch),
+    /// Asks the API server to evict a pod. It refuses where a PodDisruptionBudget forbids it: that is an answer, not an error.
+    EvictPod {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The version that was looked at.
+        resource_version: String,
+    },
     /// Starts an analysis.
     CreateAnalysisRun(Box<NewAnalysisRun>),
     /// Asks a run to stop.

@@ -20,9 +20,6 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
     if spec.workload_ref.is_some() {
         return unsupported("spec.workloadRef");
     }
-    if spec.restart_at.is_some() {
-        return unsupported("spec.restartAt");
-    }
     template(spec)?;
     numbers(spec)?;
     let strategy = spec.strategy.as_ref();
