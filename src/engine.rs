@@ -14,6 +14,7 @@ mod canary;
 mod context;
 mod draft;
 pub mod duration;
+mod fail_fast;
 mod fields;
 mod history;
 pub mod identity;

@@ -9,14 +9,14 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{restart, runs, services, steps};
+use super::{fail_fast, restart, runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
 /// The pass of a canary whose new ReplicaSet exists and is committed as the current one.
 pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
     let verdict = runs::reconcile(ctx, draft);
-    if let Some(cause) = verdict.abort {
+    if let Some(cause) = verdict.abort.or_else(|| fail_fast::verdict(ctx, draft)) {
         draft.abort(new_revision(ctx), Some(&cause));
         return;
     }

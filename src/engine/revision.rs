@@ -216,6 +216,7 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
+    canary.pods_failing_since = None;
     draft.enter_step();
 }
 

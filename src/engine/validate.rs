@@ -151,6 +151,15 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
             return Err(format!("{at}.value: Invalid value: {}: must be between 0 and {most}", threshold.value));
         }
     }
+    if let Some(settings) = &canary.fail_fast {
+        let at = format!("{at}.failFast");
+        if let Some(pods) = settings.failing_pods.filter(|n| *n < 1) {
+            return Err(format!("{at}.failingPods: Invalid value: {pods}: must be greater than or equal to 1"));
+        }
+        if let Some(grace) = settings.grace_seconds.filter(|n| *n < 0) {
+            return Err(format!("{at}.graceSeconds: Invalid value: {grace}: must be greater than or equal to 0"));
+        }
+    }
     if let Some(background) = &canary.analysis {
         analysis(&format!("{at}.analysis"), &background.analysis)?;
         if let Some(start) = background.starting_step.filter(|s| *s < 0) {
