@@ -32,6 +32,7 @@ pub mod services;
 mod status;
 mod steps;
 mod validate;
+mod waiting;
 
 use jiff::Timestamp;
 

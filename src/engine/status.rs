@@ -29,7 +29,7 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
     progress(ctx, draft);
     failure(ctx, draft);
     draft.status.observed_generation = Some(generation(ctx));
-    phase::set(ctx.spec, ctx.replicas, draft);
+    phase::set(ctx, draft);
 }
 
 fn generation(ctx: &Context) -> String {
