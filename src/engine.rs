@@ -10,10 +10,12 @@
 //! Absent here: floating point, a clock, randomness, memory between passes.
 
 pub mod analysis;
+mod anti_affinity;
 mod canary;
 mod context;
 mod draft;
 pub mod duration;
+mod ephemeral;
 mod fail_fast;
 mod fields;
 mod history;

@@ -1,5 +1,6 @@
 //! Carrying out intents: each is one guarded call, refused when the world moved since it was decided on.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -16,11 +17,14 @@ use super::written::{Kind, Written};
 use super::{CALL_TIMEOUT, FIELD_MANAGER};
 use crate::api::analysis::AnalysisRun;
 use crate::api::names::{annotations, labels};
+use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::observed;
-use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
+use crate::engine::plan::{
+    Intent, MetadataPatch, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch,
+};
 
 /// What the intents of one Rollout are carried out with.
 pub struct Applier<'a> {
@@ -110,6 +114,7 @@ impl Applier<'_> {
                 gone(call("delete", "ReplicaSet", name, api.delete(name, &params)).await.map(|_| ()))
             }
             Intent::EvictPod { name, uid, resource_version } => self.evict_pod(name, uid, resource_version).await,
+            Intent::PatchPod { name, uid, metadata } => self.patch_pod(name, uid, metadata).await,
             Intent::PatchService(patch) => self.patch_service(patch).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
@@ -224,13 +229,13 @@ impl Applier<'_> {
         if !patch.has_annotations && !patch.annotations.is_empty() {
             steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
         }
-        for (key, value) in &patch.annotations {
-            let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
-            steps.push(match value {
-                Some(value) => json!({"op": "add", "path": path, "value": value}),
-                None => json!({"op": "remove", "path": path}),
-            });
+        keys(&mut steps, "/metadata/annotations", &patch.annotations);
+        let metadata = "/spec/template/metadata";
+        keys(&mut steps, &format!("{metadata}/labels"), &patch.template.labels);
+        if !patch.has_template_annotations && !patch.template.annotations.is_empty() {
+            steps.push(json!({"op": "add", "path": format!("{metadata}/annotations"), "value": {}}));
         }
+        keys(&mut steps, &format!("{metadata}/annotations"), &patch.template.annotations);
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
         let api: Api<ReplicaSet> = self.replica_sets();
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -298,6 +303,24 @@ impl Applier<'_> {
         Ok(Done::Yes(None))
     }
 
+    async fn patch_pod(&self, name: &str, uid: &str, changes: &MetadataPatch) -> Result<Done, Error> {
+        let MetadataPatch { labels, annotations } = changes;
+        let mut metadata = json!({"uid": uid});
+        for (part, changes) in [("labels", labels), ("annotations", annotations)] {
+            if !changes.is_empty() {
+                metadata[part] = json!(changes);
+            }
+        }
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let done = call("patch", "Pod", name, api.patch_metadata(name, &params, &patch)).await;
+        if let Ok(pod) = &done {
+            self.note(Kind::Pod, name, pod.metadata.resource_version.as_deref(), false);
+        }
+        gone(done.map(|_| ()))
+    }
+
     async fn create_analysis_run(&self, new: &NewAnalysisRun) -> Result<Done, Error> {
         let run = json!({
             "apiVersion": AnalysisRun::api_version(&()),
@@ -318,6 +341,17 @@ impl Applier<'_> {
         let done = call("create", "AnalysisRun", &new.name, api.create(&params, &run)).await?;
         self.note(Kind::AnalysisRun, &new.name, done.metadata.resource_version.as_deref(), true);
         Ok(Done::Yes(None))
+    }
+}
+
+/// The steps of a JSON patch that set or remove these keys of an object.
+fn keys(steps: &mut Vec<Value>, at: &str, changes: &BTreeMap<String, Option<String>>) {
+    for (key, value) in changes {
+        let path = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+        steps.push(match value {
+            Some(value) => json!({"op": "add", "path": path, "value": value}),
+            None => json!({"op": "remove", "path": path}),
+        });
     }
 }
 
@@ -350,3 +384,6 @@ fn refusal(message: &str) -> String {
         None => rest.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

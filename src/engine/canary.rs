@@ -9,7 +9,7 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{fail_fast, restart, runs, services, steps};
+use super::{ephemeral, fail_fast, restart, runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
@@ -21,7 +21,9 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         return;
     }
     services::point_canary(ctx, draft);
+    ephemeral::templates(ctx, draft);
     scale(ctx, draft);
+    ephemeral::living_pods(ctx, draft);
     // While ReplicaSets are scaled, their counts say nothing of how many pods may be missing. A restart waits for that, and
     // never the other way round: evictions may be refused for ever.
     if draft.intents.is_empty() {

@@ -1,6 +1,8 @@
 //! Refusing what cannot be carried out: one clear sentence with the field's path, before anything moves
 //! (wire contract 2.16). The first error wins.
 
+mod injected;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::duration::pause_duration;
@@ -38,6 +40,10 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
         }
     };
     canary_strategy(canary)?;
+    let at = "spec.strategy.canary";
+    injected::metadata(&format!("{at}.canaryMetadata"), spec, canary.canary_metadata.as_ref())?;
+    injected::metadata(&format!("{at}.stableMetadata"), spec, canary.stable_metadata.as_ref())?;
+    injected::anti_affinity(&format!("{at}.antiAffinity"), canary.anti_affinity.as_ref())?;
     Ok(canary)
 }
 
@@ -115,9 +121,6 @@ fn numbers(spec: &RolloutSpec) -> Result<(), Invalid> {
 fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     let at = "spec.strategy.canary";
     for (field, set) in [
-        ("antiAffinity", canary.anti_affinity.is_some()),
-        ("canaryMetadata", canary.canary_metadata.is_some()),
-        ("stableMetadata", canary.stable_metadata.is_some()),
         ("trafficRouting", canary.traffic_routing.is_some()),
         ("pingPong", canary.ping_pong.is_some()),
     ] {
