@@ -6,6 +6,7 @@ mod crds;
 pub mod endpoint_slice;
 pub mod experiment;
 pub mod names;
+pub mod pod;
 pub mod replica_set;
 pub mod rollout;
 pub mod service;

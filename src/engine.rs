@@ -10,20 +10,25 @@
 //! Absent here: floating point, a clock, randomness, memory between passes.
 
 pub mod analysis;
+mod anti_affinity;
 mod blue_green;
 mod canary;
 mod context;
 mod draft;
 pub mod duration;
 mod environments;
+mod ephemeral;
+mod fail_fast;
 mod fields;
 mod history;
 pub mod identity;
 pub mod observed;
 mod phase;
 pub mod plan;
+pub mod pods;
 mod references;
 pub mod replicas;
+pub mod restart;
 mod revision;
 mod runs;
 pub mod selector;
@@ -31,6 +36,7 @@ pub mod services;
 mod status;
 mod steps;
 mod validate;
+mod waiting;
 
 use jiff::Timestamp;
 
@@ -105,5 +111,7 @@ fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
     !draft.intents.is_empty()
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Carrying out intents: each is one guarded call, refused when the world moved since it was decided on.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -16,10 +17,13 @@ use super::written::{Kind, Written};
 use super::{CALL_TIMEOUT, FIELD_MANAGER};
 use crate::api::analysis::AnalysisRun;
 use crate::api::names::{annotations, labels};
+use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
+use crate::engine::plan::{
+    Intent, MetadataPatch, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch,
+};
 use crate::engine::{RefusalKind, observed};
 
 /// What the intents of one Rollout are carried out with.
@@ -143,6 +147,12 @@ impl Applier<'_> {
                         .map(|_| ()),
                 )
             }
+            Intent::EvictPod {
+                name,
+                uid,
+                resource_version,
+            } => self.evict_pod(name, uid, resource_version).await,
+            Intent::PatchPod { name, uid, metadata } => self.patch_pod(name, uid, metadata).await,
             Intent::PatchService(patch) => self.patch_service(patch).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
@@ -300,16 +310,17 @@ impl Applier<'_> {
         if !patch.has_annotations && !patch.annotations.is_empty() {
             steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
         }
-        for (key, value) in &patch.annotations {
-            let pointer = format!(
-                "/metadata/annotations/{}",
-                key.replace('~', "~0").replace('/', "~1")
-            );
-            steps.push(match value {
-                Some(value) => json!({"op": "add", "path": pointer, "value": value}),
-                None => json!({"op": "remove", "path": pointer}),
-            });
+        keys(&mut steps, "/metadata/annotations", &patch.annotations);
+        let metadata = "/spec/template/metadata";
+        keys(&mut steps, &format!("{metadata}/labels"), &patch.template.labels);
+        if !patch.has_template_annotations && !patch.template.annotations.is_empty() {
+            steps.push(json!({"op": "add", "path": format!("{metadata}/annotations"), "value": {}}));
         }
+        keys(
+            &mut steps,
+            &format!("{metadata}/annotations"),
+            &patch.template.annotations,
+        );
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
         let api: Api<ReplicaSet> = self.replica_sets();
         let params = PatchParams {
@@ -385,6 +396,59 @@ impl Applier<'_> {
         Ok(Done::Yes(None))
     }
 
+    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget, or gone already: then another
+    /// pass asks again, or has nothing to ask for.
+    async fn evict_pod(&self, name: &str, uid: &str, resource_version: &str) -> Result<Done, Error> {
+        let body = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": self.namespace()},
+            "deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},
+        });
+        let uri = format!(
+            "/api/v1/namespaces/{}/pods/{name}/eviction?fieldManager={FIELD_MANAGER}",
+            self.namespace()
+        );
+        let request = http::Request::post(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(&body)?)
+            .map_err(kube::Error::HttpError);
+        let evicted = call("evict", "Pod", name, async {
+            self.client.request::<Value>(request?).await
+        })
+        .await;
+        match evicted {
+            Ok(_) => self
+                .written
+                .note_after(self.uid(), Kind::Pod, name, resource_version, self.now),
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.code == 429 || s.is_not_found()) =>
+                {}
+            Err(error) => return Err(error),
+        }
+        Ok(Done::Yes(None))
+    }
+
+    async fn patch_pod(&self, name: &str, uid: &str, changes: &MetadataPatch) -> Result<Done, Error> {
+        let MetadataPatch { labels, annotations } = changes;
+        let mut metadata = json!({"uid": uid});
+        for (part, changes) in [("labels", labels), ("annotations", annotations)] {
+            if !changes.is_empty() {
+                metadata[part] = json!(changes);
+            }
+        }
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), self.namespace());
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let done = call("patch", "Pod", name, api.patch_metadata(name, &params, &patch)).await;
+        if let Ok(pod) = &done {
+            self.note(Kind::Pod, name, pod.metadata.resource_version.as_deref(), false);
+        }
+        gone(done.map(|_| ()))
+    }
+
     async fn create_analysis_run(&self, new: &NewAnalysisRun) -> Result<Done, Error> {
         let run = json!({
             "apiVersion": AnalysisRun::api_version(&()),
@@ -416,6 +480,17 @@ impl Applier<'_> {
     }
 }
 
+/// The steps of a JSON patch that set or remove these keys of an object.
+fn keys(steps: &mut Vec<Value>, at: &str, changes: &BTreeMap<String, Option<String>>) {
+    for (key, value) in changes {
+        let path = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+        steps.push(match value {
+            Some(value) => json!({"op": "add", "path": path, "value": value}),
+            None => json!({"op": "remove", "path": path}),
+        });
+    }
+}
+
 /// What is gone already needs no deletion; what changed in between is looked at again.
 fn gone(result: Result<(), Error>) -> Result<Done, Error> {
     match result {
@@ -443,3 +518,6 @@ fn refusal(message: &str) -> String {
         None => rest.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,16 @@ pub struct Cache<K: Resource<DynamicType = ()> + 'static> {
 /// Names of objects by the uid of their controlling owner, or by [`orphans_of`] their namespace.
 type Owned<K> = HashMap<String, HashSet<ObjectRef<K>>>;
 
+/// What a watch tells of one object.
+pub struct Change<'a, K> {
+    /// As the cache had it before.
+    pub before: Option<&'a K>,
+    /// As it is now; as it was last, where it is gone.
+    pub object: &'a K,
+    /// Whether it was deleted.
+    pub gone: bool,
+}
+
 /// Feeds a [`Cache`].
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
@@ -112,11 +122,25 @@ where
     /// Watches until dropped. `slim` drops what is not needed before the object is kept; `touched` is told of every object
     /// that came, changed or went. Failures of the watch are logged once each time they begin, and tried again.
     pub async fn run(
-        mut self,
+        self,
         api: Api<K>,
         config: watcher::Config,
         slim: impl Fn(&mut K) + Send + Sync + 'static,
         touched: impl Fn(&K) + Send,
+    ) {
+        self.run_changes(api, config, slim, move |change: Change<K>| {
+            tell(&change, &touched)
+        })
+        .await;
+    }
+
+    /// As [`Self::run`], but `changed` is told what the object was before, too.
+    pub async fn run_changes(
+        mut self,
+        api: Api<K>,
+        config: watcher::Config,
+        slim: impl Fn(&mut K) + Send + Sync + 'static,
+        changed: impl Fn(Change<K>) + Send,
     ) {
         let kind = K::kind(&()).into_owned();
         let stream = watcher::watcher(api, config)
@@ -131,7 +155,7 @@ where
             match event {
                 Ok(event) => {
                     failing = false;
-                    self.take(&event, &touched);
+                    self.take_changes(&event, &changed);
                 }
                 Err(error) if !failing => {
                     failing = true;
@@ -144,6 +168,10 @@ where
 
     /// Takes one event of the watch.
     pub fn take(&mut self, event: &Event<K>, touched: &impl Fn(&K)) {
+        self.take_changes(event, &|change: Change<K>| tell(&change, touched));
+    }
+
+    fn take_changes(&mut self, event: &Event<K>, changed: &impl Fn(Change<K>)) {
         match event {
             Event::Apply(object) => {
                 let before = self.cache.store.get(&ObjectRef::from_obj(object));
@@ -154,19 +182,31 @@ where
                 }
                 remember(&mut owned, object);
                 drop(owned);
-                if let Some(before) = before.filter(|b| owner_key(b.as_ref()) != owner_key(object)) {
-                    touched(&before);
-                }
-                touched(object);
+                changed(Change {
+                    before: before.as_deref(),
+                    object,
+                    gone: false,
+                });
             }
             Event::Delete(object) => {
+                let before = self.cache.store.get(&ObjectRef::from_obj(object));
                 self.writer.apply_watcher_event(event);
                 forget(&mut self.cache.owned.write(), object);
-                touched(object);
+                changed(Change {
+                    before: before.as_deref(),
+                    object,
+                    gone: true,
+                });
             }
             Event::Init | Event::InitApply(_) => self.writer.apply_watcher_event(event),
             Event::InitDone => {
-                let before = self.cache.store.state();
+                let mut before: HashMap<ObjectRef<K>, Arc<K>> = self
+                    .cache
+                    .store
+                    .state()
+                    .into_iter()
+                    .map(|o| (key(o.as_ref()), o))
+                    .collect();
                 self.writer.apply_watcher_event(event);
                 let after = self.cache.store.state();
                 let mut owned: Owned<K> = HashMap::new();
@@ -174,20 +214,54 @@ where
                     remember(&mut owned, object.as_ref());
                 }
                 *self.cache.owned.write() = owned;
+                let after = after
+                    .into_iter()
+                    .map(|object| (before.remove(&key(object.as_ref())), object));
+                let after: Vec<(Option<Arc<K>>, Arc<K>)> = after.collect();
                 // What was deleted while the watch was down is told too.
-                let kept: HashSet<ObjectRef<K>> =
-                    after.iter().map(|o| ObjectRef::from_obj(o.as_ref())).collect();
-                for object in before
-                    .iter()
-                    .filter(|o| !kept.contains(&ObjectRef::from_obj(o.as_ref())))
-                {
-                    touched(object);
+                for object in before.values() {
+                    changed(Change {
+                        before: Some(object),
+                        object,
+                        gone: true,
+                    });
                 }
-                for object in &after {
-                    touched(object);
+                for (before, object) in &after {
+                    changed(Change {
+                        before: before.as_deref(),
+                        object,
+                        gone: false,
+                    });
                 }
             }
         }
+    }
+}
+
+/// Tells of the object, and of the former one where its owner was another.
+fn tell<K>(change: &Change<K>, touched: &impl Fn(&K))
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    if let Some(before) = change
+        .before
+        .filter(|b| owner_key(*b) != owner_key(change.object))
+    {
+        touched(before);
+    }
+    touched(change.object);
+}
+
+/// The name under which an object stands, without the version and the uid that `ObjectRef::from_obj` copies too.
+fn key<K>(object: &K) -> ObjectRef<K>
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    let meta = object.meta();
+    let name = ObjectRef::new(meta.name.as_deref().unwrap_or_default());
+    match meta.namespace.as_deref() {
+        Some(namespace) => name.within(namespace),
+        None => name,
     }
 }
 
@@ -195,21 +269,18 @@ fn remember<K>(owned: &mut Owned<K>, object: &K)
 where
     K: Resource<DynamicType = ()> + 'static,
 {
-    owned
-        .entry(owner_key(object))
-        .or_default()
-        .insert(ObjectRef::from_obj(object));
+    owned.entry(owner_key(object)).or_default().insert(key(object));
 }
 
 fn forget<K>(owned: &mut Owned<K>, object: &K)
 where
     K: Resource<DynamicType = ()> + 'static,
 {
-    let key = owner_key(object);
-    if let Some(all) = owned.get_mut(&key) {
-        all.remove(&ObjectRef::from_obj(object));
+    let owner = owner_key(object);
+    if let Some(all) = owned.get_mut(&owner) {
+        all.remove(&key(object));
         if all.is_empty() {
-            owned.remove(&key);
+            owned.remove(&owner);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::cache::Cache;
 use super::watched::WatchedRollout;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate};
 use crate::api::endpoint_slice::EndpointSlice;
+use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
@@ -23,6 +24,8 @@ pub struct Stores {
     pub rollouts: Cache<WatchedRollout>,
     /// ReplicaSets that carry a pod template hash.
     pub replica_sets: Cache<ReplicaSet>,
+    /// Pods that carry a pod template hash.
+    pub pods: Cache<Pod>,
     /// Services.
     pub services: Cache<Service>,
     /// EndpointSlices.
@@ -95,7 +98,14 @@ pub fn observe(
     {
         replica_sets.push(in_the_way);
     }
+    let pods = replica_sets
+        .iter()
+        .map(|rs| observed::uid(&rs.metadata))
+        .map(|rs| (rs.to_owned(), stores.pods.owned_by(rs)))
+        .filter(|(_, pods)| !pods.is_empty())
+        .collect();
     Observed {
+        pods,
         malformed: watched.malformed.clone(),
         identity,
         replica_sets,

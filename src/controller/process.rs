@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::abandoned;
-use super::cache::{Cache, cache};
+use super::cache::{Cache, Change, cache};
 use super::error::Backoff;
 use super::events::events;
 pub use super::jobs::JobTarget;
@@ -32,10 +32,12 @@ use super::{rollouts, runs};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::api::endpoint_slice::EndpointSlice;
 use crate::api::names::labels;
+use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::{observed, services};
+use crate::engine::pods::{self, Stirs};
+use crate::engine::{observed, restart, services};
 use crate::metric::provider::{Defaults, Measurer, MeasurerOptions};
 
 /// How often what is remembered of deleted objects is dropped.
@@ -290,7 +292,16 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
             send_all(&all, &trigger, rs.metadata.namespace.as_deref());
         }
     };
-    tasks.spawn(feed.run(api(client, options), config, |_| {}, touched));
+    tasks.spawn(feed.run(api(client, options), config.clone(), |_| {}, touched));
+
+    let (pods, feed) = cache::<Pod>();
+    let (trigger, sets, all) = (rollout_trigger.clone(), replica_sets.clone(), rollouts.clone());
+    let changed = move |change: Change<Pod>| {
+        if let Some(rollout) = stirred_by(&change, &sets, &all) {
+            send(&trigger, rollout);
+        }
+    };
+    tasks.spawn(feed.run_changes(api(client, options), config, |_| {}, changed));
 
     let (endpoint_slices, feed) = cache::<EndpointSlice>();
     let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
@@ -343,6 +354,7 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
     Stores {
         rollouts,
         replica_sets,
+        pods,
         services,
         endpoint_slices,
         analysis_runs,
@@ -368,6 +380,33 @@ fn send_all(
     }
 }
 
+/// The Rollout of a pod, where the plan may change with it. Most of what happens to pods shows in the counters of their
+/// ReplicaSet, which asks for the pass: those events cost nothing here.
+fn stirred_by(
+    change: &Change<Pod>,
+    replica_sets: &Cache<ReplicaSet>,
+    rollouts: &Cache<WatchedRollout>,
+) -> Option<ObjectRef<WatchedRollout>> {
+    let stirs = pods::stirs(change.before, change.object, change.gone);
+    if stirs == Stirs::Nobody {
+        return None;
+    }
+    let meta = &change.object.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let controller = meta
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|o| o.controller == Some(true))?;
+    let rs = replica_sets.get(namespace, &controller.name)?;
+    let rollout = owner(&rs.metadata)?;
+    let restarts = || {
+        let watched = rollouts.get(namespace, &rollout.name)?;
+        Some(restart::is_wanted(&watched.rollout))
+    };
+    (stirs == Stirs::Everybody || restarts() == Some(true)).then_some(rollout)
+}
+
 /// The Rollout that owns an object.
 fn owner(meta: &ObjectMeta) -> Option<ObjectRef<WatchedRollout>> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
@@ -382,6 +421,7 @@ async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::R
     let Stores {
         rollouts,
         replica_sets,
+        pods,
         services,
         endpoint_slices,
         analysis_runs,
@@ -391,6 +431,7 @@ async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::R
     let filled = async {
         rollouts.store().wait_until_ready().await?;
         replica_sets.store().wait_until_ready().await?;
+        pods.store().wait_until_ready().await?;
         services.store().wait_until_ready().await?;
         endpoint_slices.store().wait_until_ready().await?;
         analysis_runs.store().wait_until_ready().await?;

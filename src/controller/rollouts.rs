@@ -105,6 +105,13 @@ impl Context {
                     .metadata
                     .resource_version
                     .clone(),
+                Kind::Pod => self
+                    .stores
+                    .pods
+                    .get(namespace, name)?
+                    .metadata
+                    .resource_version
+                    .clone(),
                 Kind::Service => self
                     .stores
                     .services

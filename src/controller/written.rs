@@ -22,6 +22,8 @@ pub enum Kind {
     AnalysisRun,
     /// A Service.
     Service,
+    /// A pod.
+    Pod,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,15 @@ impl Written {
             created,
             at: now,
         });
+    }
+
+    /// Notes a write whose answer names no version, on an object that had this resourceVersion: any later one shows it.
+    pub fn note_after(&self, owner: &str, kind: Kind, name: &str, before: &str, now: Timestamp) {
+        let next = before
+            .parse::<u128>()
+            .ok()
+            .map(|version| version.saturating_add(1).to_string());
+        self.note(owner, kind, name, next.as_deref(), false, now);
     }
 
     /// Whether the stores show everything that was written. `stored` gives the resourceVersion that a store has for an

@@ -9,19 +9,26 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{runs, services, steps};
+use super::{ephemeral, fail_fast, restart, runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
 /// The pass of a canary whose new ReplicaSet exists and is committed as the current one.
 pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
     let verdict = runs::reconcile(ctx, draft);
-    if let Some(cause) = verdict.abort {
+    if let Some(cause) = verdict.abort.or_else(|| fail_fast::verdict(ctx, draft)) {
         draft.abort(new_revision(ctx), Some(&cause));
         return;
     }
     services::point_canary(ctx, draft);
+    ephemeral::templates(ctx, draft);
     scale(ctx, draft);
+    ephemeral::living_pods(ctx, draft);
+    // While ReplicaSets are scaled, their counts say nothing of how many pods may be missing. A restart waits for that, and
+    // never the other way round: evictions may be refused for ever.
+    if draft.intents.is_empty() {
+        restart::reconcile(ctx, draft);
+    }
     steps::advance(ctx, verdict.step_done, draft);
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::services::Services;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplateSpec};
 use crate::api::names::{annotations, labels};
+use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 
@@ -23,6 +24,8 @@ pub struct Observed {
     /// ReplicaSets owned by this Rollout, orphans that its selector matches, and whichever one stands in the way of the
     /// name of the next.
     pub replica_sets: Vec<Arc<ReplicaSet>>,
+    /// The pods of these, by the uid of their ReplicaSet.
+    pub pods: Pods,
     /// AnalysisRuns owned by this Rollout.
     pub analysis_runs: Vec<Arc<AnalysisRun>>,
     /// The Services that the Rollout refers to, as far as they exist.
@@ -36,6 +39,9 @@ pub struct Observed {
     /// The API server's refusal of a pod template, with the hash of the template that was refused.
     pub refusal: Option<Refusal>,
 }
+
+/// Pods by the uid of the ReplicaSet that owns them.
+pub type Pods = BTreeMap<String, Vec<Arc<Pod>>>;
 
 /// AnalysisTemplates by name; the flag says whether it is a ClusterAnalysisTemplate.
 pub type Templates = BTreeMap<(String, bool), Arc<AnalysisTemplateSpec>>;

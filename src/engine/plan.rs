@@ -87,6 +87,24 @@ pub enum Intent {
     },
     /// Points a Service at a ReplicaSet.
     PatchService(ServicePatch),
+    /// Asks the API server to evict a pod. It refuses where a PodDisruptionBudget forbids it: that is an answer, not an error.
+    EvictPod {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// The version that was looked at.
+        resource_version: String,
+    },
+    /// Changes labels and annotations of a pod.
+    PatchPod {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// What changes.
+        metadata: MetadataPatch,
+    },
     /// Starts an analysis.
     CreateAnalysisRun(Box<NewAnalysisRun>),
     /// Asks a run to stop.
@@ -139,10 +157,30 @@ pub struct ReplicaSetPatch {
     pub annotations: BTreeMap<String, Option<String>>,
     /// Whether the object has any annotation already: a JSON patch cannot add to what is not there.
     pub has_annotations: bool,
+    /// Changes to the labels and annotations of its template.
+    pub template: MetadataPatch,
+    /// Whether the template has any annotation already.
+    pub has_template_annotations: bool,
     /// The new `spec.minReadySeconds`.
     pub min_ready_seconds: Option<i32>,
     /// Said once it is done.
     pub notices: Vec<Notice>,
+}
+
+/// Labels and annotations to set, or with `None` to remove. What is removed was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetadataPatch {
+    /// Labels.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, Option<String>>,
+}
+
+impl MetadataPatch {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// A change of whom a Service selects.

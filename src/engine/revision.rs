@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::observed::{self, RefusalKind};
 use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch};
 use super::selector;
+use super::{anti_affinity, ephemeral};
 use crate::api::names::{annotations, conditions, events, labels, reasons};
 use crate::api::replica_set::ReplicaSet;
 
@@ -136,12 +137,23 @@ fn updated(revision: i64) -> Notice {
 
 fn new_replica_set(ctx: &Context, name: &str, revision: i64, notices: Vec<Notice>) -> NewReplicaSet {
     let hash = &ctx.observed.identity.pod_hash;
-    let template = stamped_template(context::template(ctx.spec), hash);
+    let mut template = stamped_template(context::template(ctx.spec), hash);
     let mut own = crate::api::common::PodTemplate(template.clone()).labels();
     own.insert(labels::POD_TEMPLATE_HASH.to_owned(), hash.clone());
     let mut notes = inherited_annotations(ctx);
     notes.insert(annotations::REVISION.to_owned(), revision.to_string());
     notes.insert(annotations::DESIRED_REPLICAS.to_owned(), ctx.replicas.to_string());
+    if let Some(metadata) = ephemeral::at_creation(ctx) {
+        ephemeral::inject(&mut template, metadata);
+        notes.insert(
+            annotations::EPHEMERAL_METADATA.to_owned(),
+            ephemeral::record(metadata),
+        );
+    }
+    if let (Some(settings), Some(stable)) = (&ctx.canary.anti_affinity, ctx.stable) {
+        let namespace = ctx.rollout.metadata.namespace.as_deref().unwrap_or_default();
+        anti_affinity::inject(&mut template, settings, hash_of(stable), namespace);
+    }
     NewReplicaSet {
         name: name.to_owned(),
         pod_hash: hash.clone(),
@@ -293,6 +305,7 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
+    canary.pods_failing_since = None;
     super::blue_green::reset(draft);
     draft.enter_step();
 }

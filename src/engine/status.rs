@@ -35,7 +35,7 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
         draft.status.template_fingerprint = Some(identity::fingerprint(context::template(ctx.spec)));
     }
     draft.status.observed_generation = generation;
-    phase::set(ctx.spec, ctx.replicas, draft);
+    phase::set(ctx, draft);
 }
 
 fn generation(ctx: &Context) -> String {

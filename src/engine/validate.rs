@@ -1,6 +1,8 @@
 //! Refusing what cannot be carried out: one clear sentence with the field's path, before anything moves
 //! (wire contract 2.16). The first error wins.
 
+mod injected;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::context::Chosen;
@@ -20,9 +22,6 @@ pub(crate) type Invalid = String;
 pub(crate) fn spec(spec: &RolloutSpec) -> Result<Chosen<'_>, Invalid> {
     if spec.workload_ref.is_some() {
         return unsupported("spec.workloadRef");
-    }
-    if spec.restart_at.is_some() {
-        return unsupported("spec.restartAt");
     }
     template(spec)?;
     numbers(spec)?;
@@ -47,6 +46,18 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<Chosen<'_>, Invalid> {
         }
     };
     canary_strategy(canary)?;
+    let at = "spec.strategy.canary";
+    injected::metadata(
+        &format!("{at}.canaryMetadata"),
+        spec,
+        canary.canary_metadata.as_ref(),
+    )?;
+    injected::metadata(
+        &format!("{at}.stableMetadata"),
+        spec,
+        canary.stable_metadata.as_ref(),
+    )?;
+    injected::anti_affinity(&format!("{at}.antiAffinity"), canary.anti_affinity.as_ref())?;
     Ok(Chosen::Canary(canary))
 }
 
@@ -137,9 +148,6 @@ fn numbers(spec: &RolloutSpec) -> Result<(), Invalid> {
 fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     let at = "spec.strategy.canary";
     for (field, set) in [
-        ("antiAffinity", canary.anti_affinity.is_some()),
-        ("canaryMetadata", canary.canary_metadata.is_some()),
-        ("stableMetadata", canary.stable_metadata.is_some()),
         ("trafficRouting", canary.traffic_routing.is_some()),
         ("pingPong", canary.ping_pong.is_some()),
     ] {
@@ -183,6 +191,19 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
             return Err(format!(
                 "{at}.value: Invalid value: {}: must be between 0 and {most}",
                 threshold.value
+            ));
+        }
+    }
+    if let Some(settings) = &canary.fail_fast {
+        let at = format!("{at}.failFast");
+        if let Some(pods) = settings.failing_pods.filter(|n| *n < 1) {
+            return Err(format!(
+                "{at}.failingPods: Invalid value: {pods}: must be greater than or equal to 1"
+            ));
+        }
+        if let Some(grace) = settings.grace_seconds.filter(|n| *n < 0) {
+            return Err(format!(
+                "{at}.graceSeconds: Invalid value: {grace}: must be greater than or equal to 0"
             ));
         }
     }

@@ -262,6 +262,22 @@ pub struct CanaryStrategy {
     /// When a step counts as scaled. Default: 100 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_progress_threshold: Option<ReplicaProgressThreshold>,
+    /// Abort when new pods cannot start, instead of waiting for the progress deadline. Default: off. Serin's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_fast: Option<FailFast>,
+}
+
+/// Abort when new pods crash again and again, cannot have their image, cannot be configured, or find no node. Only while
+/// there is a stable revision to go back to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailFast {
+    /// Failing pods of the new revision from which on it is too many. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_pods: Option<i32>,
+    /// Seconds for which there must be that many before the update is aborted. Default: 60.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<i32>,
 }
 
 /// Keep new pods off the nodes of the stable ones: exactly one of the two.

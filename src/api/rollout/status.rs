@@ -165,6 +165,9 @@ pub struct CanaryStatus {
     /// field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_started_index: Option<i32>,
+    /// Since when there are too many failing new pods for `failFast`. Serin's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods_failing_since: Option<Time>,
 }
 
 /// State of a blue-green rollout.

@@ -27,7 +27,7 @@ pub(super) fn taken_out(rs_template: &Value, rollout_template: &Value, ephemeral
 }
 
 /// Removes the labels (or annotations) that the annotation records as injected. Their present values do not matter:
-/// the controllers remove them by key too.
+/// the controllers remove them by key too. Where the Rollout's template has the key itself, its value stood there before.
 fn take_metadata(template: &mut Value, rollout_template: &Value, recorded: &Value, part: &str) {
     let (Some(recorded), Some(found)) = (
         recorded[part].as_object(),
@@ -39,8 +39,10 @@ fn take_metadata(template: &mut Value, rollout_template: &Value, recorded: &Valu
     };
     for key in recorded.keys() {
         let own = &rollout_template["metadata"][part][key];
-        if found.get(key) != Some(own) {
+        if own.is_null() {
             found.remove(key);
+        } else {
+            found.insert(key.clone(), own.clone());
         }
     }
 }

@@ -251,6 +251,7 @@ impl World {
                 self.wait(60);
                 new.notices.clone()
             }
+            Intent::EvictPod { .. } | Intent::PatchPod { .. } => panic!("this world has no pods"),
             Intent::PatchReplicaSet(patch) => {
                 let rs = self.named(&patch.name);
                 if let Some((from, to)) = patch.scale {

@@ -1,0 +1,115 @@
+//! Restarting pods: `spec.restartAt` (wire contract 2.13). Pods that were created before it are evicted, as many at a time
+//! as availability allows; PodDisruptionBudgets have their say with each.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::{self, Context};
+use super::draft::Draft;
+use super::observed;
+use super::plan::Intent;
+use super::pods;
+use crate::api::pod::Pod;
+use crate::api::replica_set::ReplicaSet;
+use crate::api::rollout::{Rollout, RolloutStatus};
+
+/// How long until pods that could not be evicted are looked at again when nothing is heard of them: a budget that says no
+/// does not say when it says yes.
+const AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Whether a restart is asked for that is not through.
+pub fn is_wanted(rollout: &Rollout) -> bool {
+    pending(rollout, context::committed(rollout)).is_some()
+}
+
+/// The moment before which pods must not have been created, while a restart is not through.
+fn pending(rollout: &Rollout, status: &RolloutStatus) -> Option<Timestamp> {
+    let at = rollout.spec.restart_at.as_ref()?;
+    (status.restarted_at.as_ref() != Some(at)).then_some(at.0)
+}
+
+/// Evicts as many old pods as may be missing, or notes that none is left.
+///
+/// Of the stable ReplicaSet first, then of the new one, then of the others; within one, the oldest first. Pods that are not
+/// ready carry nothing and go freely: a revision that crashes can always be restarted.
+pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
+    let Some(at) = pending(ctx.rollout, &draft.status) else {
+        return;
+    };
+    if draft.now < at {
+        draft.wake_at(at);
+        return;
+    }
+    let old = old_pods(ctx, at);
+    if old.is_empty() {
+        draft.status.restarted_at.clone_from(&ctx.spec.restart_at);
+        return;
+    }
+    draft.wake_at(draft.now.checked_add(AGAIN).unwrap_or(draft.now));
+    let mut budget = budget(ctx);
+    for pod in old.into_iter().filter(|pod| !pod.is_going()) {
+        if pod.is_ready() {
+            if budget <= 0 {
+                continue;
+            }
+            budget -= 1;
+        }
+        draft.intents.push(Intent::EvictPod {
+            name: observed::name(&pod.metadata).to_owned(),
+            uid: observed::uid(&pod.metadata).to_owned(),
+            resource_version: pod.metadata.resource_version.clone().unwrap_or_default(),
+        });
+    }
+}
+
+/// The pods that were created before `at`, those on their way out included, in the order in which they go.
+fn old_pods<'a>(ctx: &Context<'a>, at: Timestamp) -> Vec<&'a Pod> {
+    let stable = ctx.stable.into_iter();
+    let new = ctx
+        .new
+        .into_iter()
+        .filter(|_| !context::same(ctx.new, ctx.stable));
+    let in_order = stable.chain(new).chain(ctx.others.iter().copied());
+    in_order.flat_map(|rs| old_pods_of(ctx, rs, at)).collect()
+}
+
+fn old_pods_of<'a>(ctx: &Context<'a>, rs: &ReplicaSet, at: Timestamp) -> Vec<&'a Pod> {
+    let created = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let ended = |pod: &Pod| ["Succeeded", "Failed"].contains(&pod.phase.as_str());
+    let mut old: Vec<&Pod> = pods::of(ctx.observed, rs)
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|pod| created(pod).is_some_and(|created| created < at) && !ended(pod))
+        .collect();
+    old.sort_by(|a, b| (created(a), &a.metadata.name).cmp(&(created(b), &b.metadata.name)));
+    old
+}
+
+/// How many ready pods may go now: `available - (max(replicas, total) - max(1, maxUnavailable))`. Available is what both
+/// the ReplicaSets' counters and the pods themselves say, for either may lag.
+///
+/// Worked: 10 replicas, maxUnavailable 25 % (2), 10 of 10 available: 10 - (10 - 2) = 2. One of them is on its way out:
+/// 9 - 8 = 1. With a surge there are 12, all available: 12 - (12 - 2) = 2. maxUnavailable 0 counts as 1.
+fn budget(ctx: &Context) -> i64 {
+    let counted: i64 = ctx.all().map(|rs| i64::from(rs.status.available_replicas)).sum();
+    let seen = ctx
+        .all()
+        .flat_map(|rs| pods::of(ctx.observed, rs))
+        .filter(|pod| pod.is_ready())
+        .count();
+    let available = counted.min(i64::try_from(seen).unwrap_or(i64::MAX));
+    let total: i64 = ctx.all().map(|rs| i64::from(rs.status.replicas)).sum();
+    available - (ctx.replicas.max(total) - ctx.limits.unavailable.max(1))
+}
+
+/// How far a restart is, for `status.message`; nothing where none is under way.
+pub(crate) fn describe(ctx: &Context, status: &RolloutStatus, now: Timestamp) -> Option<String> {
+    let at = pending(ctx.rollout, status)?;
+    if now < at {
+        return Some(format!("pods restart at {at}"));
+    }
+    let left = old_pods(ctx, at).len();
+    Some(format!("{left} pods that were created before {at} are left"))
+}
+
+#[cfg(test)]
+mod tests;
