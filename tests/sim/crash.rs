@@ -1,0 +1,88 @@
+//! A controller that dies and begins again arrives where one that lives arrives, by the same steps.
+
+use serde_json::{Value, json};
+use serin::sim::{Cluster, Faults, Step};
+
+use super::case::Case;
+use super::watcher::{course, run};
+
+/// What a run has done, without its times.
+#[derive(Debug, PartialEq)]
+struct Deeds {
+    /// Every committed pair of revision and cursor, in order.
+    cursor: Vec<(Option<String>, Option<i32>)>,
+    end: Value,
+}
+
+/// Runs the case with and without its crashes. Users who act when all is quiet act at the same state in both.
+pub fn changes_nothing(case: &Case) -> Result<(), String> {
+    let living = Case {
+        faults: Faults::default(),
+        ..case.clone()
+    };
+    let (with, without) = (deeds(case)?, deeds(&living)?);
+    if with == without {
+        return Ok(());
+    }
+    Err(format!(
+        "with crashes {}\nwithout {}\nthe course with them\n{}\nand without\n{}",
+        text(&with),
+        text(&without),
+        course(case),
+        course(&living)
+    ))
+}
+
+fn deeds(case: &Case) -> Result<Deeds, String> {
+    let mut cursor = Vec::new();
+    let end = run(case, &mut |_, step| {
+        if let Step::Committed { after, .. } = step {
+            let now = (after.current_pod_hash.clone(), after.current_step_index);
+            if cursor.last() != Some(&now) {
+                cursor.push(now);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Deeds {
+        cursor,
+        end: timeless(&end.cluster),
+    })
+}
+
+fn text(deeds: &Deeds) -> String {
+    format!("{:?}\n  {}", deeds.cursor, deeds.end)
+}
+
+/// The objects without what the moments decide: times, versions, uids.
+fn timeless(cluster: &Cluster) -> Value {
+    let sets: Vec<Value> = cluster
+        .replica_sets
+        .all()
+        .map(|(name, rs)| json!({"name": name, "spec": rs.spec.replicas, "notes": rs.metadata.annotations}))
+        .collect();
+    let runs: Vec<Value> = cluster
+        .runs
+        .all()
+        .map(|(name, run)| json!({"name": name, "phase": run.status.as_ref().map(|s| s.phase.as_str())}))
+        .collect();
+    let mut status = serde_json::to_value(cluster.status()).unwrap();
+    forget_times(&mut status);
+    json!({
+        "status": status,
+        "notes": cluster.rollout().metadata.annotations,
+        "replicaSets": sets,
+        "runs": runs,
+    })
+}
+
+fn forget_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, _| !(key.ends_with("Time") || key.ends_with("At")));
+            fields.values_mut().for_each(forget_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_times),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
