@@ -65,7 +65,7 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
     let ctx = Context::new(observed, canary, limits);
     services::check(observed)?;
     references::check(&ctx)?;
-    if adopt(&ctx, draft) {
+    if claim(&ctx, draft) {
         return Ok(());
     }
     match revision::settle(&ctx, draft) {
@@ -82,18 +82,22 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
 }
 
 /// Takes over ReplicaSets that nobody owns and the selector matches: those that a deletion with `--cascade=orphan` left,
-/// or another controller. They are told apart in the pass after.
-fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
-    let Some(own) = &ctx.spec.selector else { return false };
+/// or another controller. Releases those of ours that it matches no more, as a Deployment does (wire contract 2.2): their
+/// pods stay, and are nobody's. Which is which is told in the pass after.
+fn claim(ctx: &Context, draft: &mut Draft) -> bool {
+    let Some(own) = ctx.selector else { return false };
+    let me = observed::uid(&ctx.rollout.metadata);
     for rs in &ctx.observed.replica_sets {
         let meta = &rs.metadata;
-        let labels = meta.labels.clone().unwrap_or_default();
-        let orphan = observed::controller_uid(meta).is_none() && meta.deletion_timestamp.is_none();
-        if orphan && selector::matches(own, &labels) {
-            draft.intents.push(Intent::AdoptReplicaSet {
-                name: observed::name(meta).to_owned(),
-                uid: observed::uid(meta).to_owned(),
-            });
+        if meta.deletion_timestamp.is_some() || observed::pod_hash(meta).is_empty() {
+            continue;
+        }
+        let matches = meta.labels.as_ref().is_some_and(|labels| selector::matches(own, labels));
+        let (name, uid) = (observed::name(meta).to_owned(), observed::uid(meta).to_owned());
+        match observed::controller_uid(meta) {
+            None if matches => draft.intents.push(Intent::AdoptReplicaSet { name, uid }),
+            Some(owner) if owner == me && !matches => draft.intents.push(Intent::ReleaseReplicaSet { name, uid }),
+            None | Some(_) => {}
         }
     }
     !draft.intents.is_empty()

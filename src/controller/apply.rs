@@ -1,6 +1,7 @@
 //! Carrying out intents: each is one guarded call, refused when the world moved since it was decided on.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -39,12 +40,14 @@ pub struct Applier<'a> {
 }
 
 /// How an intent ended, other than by an error.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Done {
     /// Carried out. The resourceVersion of the Rollout, where the intent wrote it.
     Yes(Option<String>),
     /// The API server refused the pod template, in these words.
     Refused(String),
+    /// The name of the new ReplicaSet is taken, by this one, which no store has shown.
+    Taken(Arc<ReplicaSet>),
 }
 
 /// One call with a time limit and a name for its errors.
@@ -93,13 +96,13 @@ impl Applier<'_> {
             Intent::CreateReplicaSet(new) => self.create_replica_set(new).await,
             Intent::PatchReplicaSet(patch) => self.patch_replica_set(patch).await,
             Intent::AdoptReplicaSet { name, uid } => {
+                self.still_wants().await?;
                 let owners = json!([self.owner()]);
-                let patch = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
-                let api = self.replica_sets();
-                let params = PatchParams::default();
-                let done = call("adopt", "ReplicaSet", name, api.patch(name, &params, &Patch::Merge(&patch))).await?;
-                self.note(Kind::ReplicaSet, name, done.metadata.resource_version.as_deref(), false);
-                Ok(Done::Yes(None))
+                self.patch_owners("adopt", name, json!({"metadata": {"uid": uid, "ownerReferences": owners}})).await
+            }
+            Intent::ReleaseReplicaSet { name, uid } => {
+                let owners = json!([{"$patch": "delete", "uid": self.uid()}]);
+                self.patch_owners("release", name, json!({"metadata": {"uid": uid, "ownerReferences": owners}})).await
             }
             Intent::DeleteReplicaSet { name, uid, resource_version } => {
                 let params = DeleteParams::background().preconditions(Preconditions {
@@ -126,6 +129,36 @@ impl Applier<'_> {
                 let api = self.analysis_runs();
                 gone(call("delete", "AnalysisRun", name, api.delete(name, &params)).await.map(|_| ()))
             }
+        }
+    }
+
+    /// Right before a ReplicaSet is adopted: whether the Rollout of this uid still is, and is not being deleted. Else the
+    /// garbage collector would take the ReplicaSet along that somebody has just kept back (wire contract 2.2).
+    async fn still_wants(&self) -> Result<(), Error> {
+        let name = observed::name(&self.rollout.metadata);
+        let moved = || Error::Moved { kind: "Rollout", name: name.to_owned() };
+        let api = rollouts(self.client, self.namespace());
+        let live = call("get", "Rollout", name, api.get_metadata_opt(name)).await?.ok_or_else(moved)?;
+        let same = live.metadata.uid == self.rollout.metadata.uid && live.metadata.deletion_timestamp.is_none();
+        if same { Ok(()) } else { Err(moved()) }
+    }
+
+    /// Changes the owners of a ReplicaSet by a strategic merge patch, which leaves other owners alone. Owners are told apart
+    /// by uid. Somebody who has adopted it meanwhile is found by the API server, which takes no second controller.
+    async fn patch_owners(&self, verb: &'static str, name: &str, patch: Value) -> Result<Done, Error> {
+        let api = self.replica_sets();
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match call(verb, "ReplicaSet", name, api.patch(name, &params, &Patch::Strategic(&patch))).await {
+            Ok(done) => {
+                self.note(Kind::ReplicaSet, name, done.metadata.resource_version.as_deref(), false);
+                Ok(Done::Yes(None))
+            }
+            Err(Error::Api { source, .. })
+                if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) =>
+            {
+                Err(Error::Moved { kind: "ReplicaSet", name: name.to_owned() })
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -204,10 +237,21 @@ impl Applier<'_> {
                 kube::Error::Api(status) if status.code == 400 || status.is_invalid() => {
                     Ok(Done::Refused(refusal(&status.message)))
                 }
+                kube::Error::Api(status) if status.is_already_exists() => self.taken(&new.name).await,
                 source => Err(Error::Api { source: Box::new(source), verb, kind, name }),
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Who has the name that a new ReplicaSet was to have: perhaps our own of an interrupted pass, perhaps another one that
+    /// the watch cannot see because it carries no hash. The engine tells them apart.
+    async fn taken(&self, name: &str) -> Result<Done, Error> {
+        let found = call("get", "ReplicaSet", name, self.replica_sets().get(name)).await?;
+        if !observed::pod_hash(&found.metadata).is_empty() {
+            self.note(Kind::ReplicaSet, name, found.metadata.resource_version.as_deref(), true);
+        }
+        Ok(Done::Taken(Arc::new(found)))
     }
 
     /// A JSON patch whose tests refuse when another ReplicaSet has the name, or another hand has scaled it.

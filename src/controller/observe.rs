@@ -70,12 +70,13 @@ pub fn abilities() -> Abilities {
     }
 }
 
-/// The world as the stores have it.
+/// The world as the stores have it, and the ReplicaSet that this pass met without them.
 pub fn observe(
     stores: &Stores,
     identities: &Identities,
     watched: &WatchedRollout,
     refusal: Option<Refusal>,
+    met: Option<Arc<ReplicaSet>>,
 ) -> Observed {
     let rollout = Arc::clone(&watched.rollout);
     let meta = &rollout.metadata;
@@ -85,7 +86,7 @@ pub fn observe(
     let mut replica_sets = stores.replica_sets.owned_by(uid);
     replica_sets.extend(stores.replica_sets.orphans(namespace));
     let next = format!("{}-{}", observed::name(meta), identity.pod_hash);
-    if let Some(in_the_way) = stores.replica_sets.get(namespace, &next)
+    if let Some(in_the_way) = met.or_else(|| stores.replica_sets.get(namespace, &next))
         && !replica_sets.iter().any(|rs| rs.metadata.uid == in_the_way.metadata.uid)
     {
         replica_sets.push(in_the_way);

@@ -20,6 +20,7 @@ use super::watched::WatchedRollout;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
+use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
 use crate::engine::{self, Notice, Plan, Refusal};
@@ -107,9 +108,11 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     }
     let mut refusal = ctx.refusal(uid, now);
     let mut action = None;
-    // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition.
+    let mut met = None;
+    // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition. So is
+    // a ReplicaSet that was met under the name of the new one.
     for _ in 0..2 {
-        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take());
+        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take(), met.take());
         let plan = engine::plan(&observed, now);
         match carry_out(&ctx, &observed, plan, now).await? {
             Outcome::Done(next) => {
@@ -121,6 +124,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
                 ctx.refusals.lock().insert(uid.to_owned(), (new.clone(), now));
                 refusal = Some(new);
             }
+            Outcome::Taken(by) => met = Some(by),
         }
     }
     ctx.backoff.succeeded(uid);
@@ -130,6 +134,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
 enum Outcome {
     Done(Action),
     Refused(String),
+    Taken(Arc<ReplicaSet>),
 }
 
 async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestamp) -> Result<Outcome, Error> {
@@ -149,6 +154,7 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
         match applier.apply(intent, version.as_deref()).await? {
             Done::Yes(new) => version = new.or(version),
             Done::Refused(message) => return Ok(Outcome::Refused(message)),
+            Done::Taken(by) => return Ok(Outcome::Taken(by)),
         }
     }
     let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;

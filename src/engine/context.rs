@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
 use super::draft::find_condition;
 use super::identity;
 use super::observed::{self, Identity, Observed};
@@ -21,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub spec: &'a RolloutSpec,
     /// The strategy.
     pub canary: &'a CanaryStrategy,
+    /// Which pods are its own.
+    pub selector: Option<&'a LabelSelector>,
     /// What was committed last.
     pub status: &'a RolloutStatus,
     /// Desired pods, with the default of 1.
@@ -55,6 +59,7 @@ impl<'a> Context<'a> {
             rollout,
             spec: &rollout.spec,
             canary,
+            selector: rollout.spec.selector.as_ref(),
             status,
             replicas: desired_replicas(&rollout.spec),
             limits,
@@ -187,7 +192,11 @@ fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
         .replica_sets
         .iter()
         .map(Arc::as_ref)
-        .filter(move |rs| observed::is_controlled_by(&rs.metadata, me) && rs.metadata.deletion_timestamp.is_none())
+        .filter(move |rs| {
+            let meta = &rs.metadata;
+            // One without a hash is no revision: it only stands in the way of a name.
+            observed::is_controlled_by(meta, me) && meta.deletion_timestamp.is_none() && !hash_of(rs).is_empty()
+        })
 }
 
 /// The ReplicaSet of the desired template (wire contract 2.1): by our hash, by the hash of older controllers, and by

@@ -68,6 +68,13 @@ pub enum Intent {
         /// Its uid.
         uid: String,
     },
+    /// Gives up a ReplicaSet that the selector matches no more: it and its pods stay.
+    ReleaseReplicaSet {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
     /// Deletes an old ReplicaSet that has no pods.
     DeleteReplicaSet {
         /// Its name.

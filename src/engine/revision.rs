@@ -129,13 +129,22 @@ fn inherited_annotations(ctx: &Context) -> BTreeMap<String, String> {
     all
 }
 
+/// What of the Rollout's annotations the ReplicaSet lacks or has otherwise. One that the Rollout no longer has stays, as with
+/// a Deployment: it may be somebody else's.
+pub(crate) fn outdated_annotations(ctx: &Context, rs: &ReplicaSet) -> BTreeMap<String, Option<String>> {
+    let mut wanted = inherited_annotations(ctx);
+    let has = rs.metadata.annotations.as_ref();
+    wanted.retain(|key, value| has.and_then(|all| all.get(key)) != Some(value));
+    wanted.into_iter().map(|(key, value)| (key, Some(value))).collect()
+}
+
 /// Gives the new ReplicaSet the highest number. One that is used again keeps its old numbers in its history.
 fn number(ctx: &Context, new: &ReplicaSet, draft: &mut Draft) {
     let mine = observed::revision(&new.metadata);
     let highest = ctx.highest_other_revision();
     let revision = if mine > highest { mine } else { highest + 1 };
     if revision != mine {
-        let mut changes = BTreeMap::new();
+        let mut changes = outdated_annotations(ctx, new);
         changes.insert(annotations::REVISION.to_owned(), Some(revision.to_string()));
         if mine > 0 {
             let history = observed::annotation(&new.metadata, annotations::REVISION_HISTORY);

@@ -1,3 +1,4 @@
 mod bugs;
+mod ownership;
 mod support;
 mod takeover;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::replica_set::ReplicaSet;
-use crate::api::rollout::Rollout;
 use crate::engine::{self, Abilities, Identity, Intent, Observed, Plan, identity};
 
 /// The hashes of a Rollout's template and steps, as the shell computes them.
@@ -232,6 +230,10 @@ impl World {
                 self.named(name)["metadata"]["ownerReferences"] = json!([owner()]);
                 Vec::new()
             }
+            Intent::ReleaseReplicaSet { name, .. } => {
+                self.named(name)["metadata"]["ownerReferences"] = json!([]);
+                Vec::new()
+            }
             Intent::DeleteReplicaSet { name, .. } | Intent::DeleteAnalysisRun { name, .. } => {
                 let name = name.clone();
                 self.others.retain(|o| o["metadata"]["name"] != name);
@@ -282,14 +284,4 @@ fn image(rs: &Value) -> String {
 pub(super) fn owner() -> Value {
     json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "u", "controller": true,
            "blockOwnerDeletion": true})
-}
-
-/// The typed Rollout of a JSON one.
-pub(super) fn typed(rollout: &Value) -> Rollout {
-    serde_json::from_value(rollout.clone()).unwrap()
-}
-
-/// The typed ReplicaSet of a JSON one.
-pub(super) fn typed_replica_set(rs: &Value) -> ReplicaSet {
-    serde_json::from_value(rs.clone()).unwrap()
 }
