@@ -29,6 +29,7 @@ pub mod services;
 mod status;
 mod steps;
 mod validate;
+pub mod workload;
 
 use jiff::Timestamp;
 
@@ -59,6 +60,13 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
     if let Some(malformed) = &observed.malformed {
         return Err(malformed.clone());
     }
+    match workload::resolve(observed)? {
+        Some(resolved) => decide_on(&resolved, draft).map_err(|error| workload::blame(&resolved, error)),
+        None => decide_on(observed, draft),
+    }
+}
+
+fn decide_on(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invalid> {
     let spec = &observed.rollout.spec;
     let canary = validate::spec(spec)?;
     let limits = context::limits(canary, context::desired_replicas(spec));
@@ -74,6 +82,7 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
         Settled::Changed => {}
         Settled::Yes => {
             canary::reconcile(&ctx, draft);
+            workload::scale_down(&ctx, draft);
             history::trim(&ctx, draft);
         }
     }

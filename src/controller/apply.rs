@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
@@ -21,7 +22,9 @@ use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::observed;
-use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
+use crate::engine::plan::{
+    Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch, WorkloadGeneration, WorkloadScale,
+};
 
 /// What the intents of one Rollout are carried out with.
 pub struct Applier<'a> {
@@ -88,8 +91,8 @@ impl Applier<'_> {
     /// Carries out one intent. `version` is the resourceVersion of the Rollout that it was decided on.
     pub async fn apply(&self, intent: &Intent, version: Option<&str>) -> Result<Done, Error> {
         match intent {
-            Intent::PatchRollout { revision, replicas, notices } => {
-                let new = self.patch_rollout(*revision, *replicas, version).await?;
+            Intent::PatchRollout { revision, workload_generation, replicas, notices } => {
+                let new = self.patch_rollout(*revision, *workload_generation, *replicas, version).await?;
                 self.events.publish(self.about, notices.iter().cloned());
                 Ok(Done::Yes(new))
             }
@@ -113,6 +116,7 @@ impl Applier<'_> {
                 gone(call("delete", "ReplicaSet", name, api.delete(name, &params)).await.map(|_| ()))
             }
             Intent::PatchService(patch) => self.patch_service(patch).await,
+            Intent::ScaleWorkload(scale) => self.scale_workload(scale).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
                 let patch = json!({"metadata": {"uid": uid}, "spec": {"terminate": true}});
@@ -165,12 +169,23 @@ impl Applier<'_> {
     async fn patch_rollout(
         &self,
         revision: Option<i64>,
+        workload_generation: Option<WorkloadGeneration>,
         replicas: Option<i32>,
         version: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let mut patch = json!({"metadata": {"resourceVersion": version}});
         if let Some(revision) = revision {
-            patch["metadata"]["annotations"] = json!({annotations::REVISION: revision.to_string()});
+            patch["metadata"]["annotations"][annotations::REVISION] = json!(revision.to_string());
+        }
+        match workload_generation {
+            Some(WorkloadGeneration::Is(generation)) => {
+                let text = generation.to_string();
+                patch["metadata"]["annotations"][annotations::WORKLOAD_GENERATION] = json!(text);
+            }
+            Some(WorkloadGeneration::Forget) => {
+                patch["metadata"]["annotations"][annotations::WORKLOAD_GENERATION] = Value::Null;
+            }
+            None => {}
         }
         if let Some(replicas) = replicas {
             patch["spec"] = json!({"replicas": replicas});
@@ -311,6 +326,31 @@ impl Applier<'_> {
         self.note(Kind::Service, name, done.metadata.resource_version.as_deref(), false);
         self.events.publish(self.about, notices.iter().cloned());
         Ok(Done::Yes(None))
+    }
+
+    /// A JSON patch of the scale whose tests refuse when another Deployment has the name, or another hand has scaled it.
+    async fn scale_workload(&self, scale: &WorkloadScale) -> Result<Done, Error> {
+        let WorkloadScale { name, uid, from, to, notices } = scale;
+        let body: json_patch::Patch = serde_json::from_value(json!([
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": "/spec/replicas", "value": from},
+            {"op": "replace", "path": "/spec/replicas", "value": to},
+        ]))?;
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match call("scale", "Deployment", name, api.patch_scale(name, &params, &Patch::<()>::Json(body))).await {
+            Ok(done) => {
+                self.note(Kind::Deployment, name, done.metadata.resource_version.as_deref(), false);
+                self.events.publish(self.about, notices.iter().cloned());
+                Ok(Done::Yes(None))
+            }
+            Err(Error::Api { source, .. })
+                if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) =>
+            {
+                Err(Error::Moved { kind: "Deployment", name: name.clone() })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn create_analysis_run(&self, new: &NewAnalysisRun) -> Result<Done, Error> {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use futures::{StreamExt, pin_mut};
+use futures::{Stream, StreamExt, pin_mut};
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::WatchStreamExt;
@@ -105,11 +105,21 @@ where
         slim: impl Fn(&mut K) + Send + Sync + 'static,
         touched: impl Fn(&K) + Send,
     ) {
-        let kind = K::kind(&()).into_owned();
         let stream = watcher::watcher(api, config).default_backoff().modify(move |object| {
             object.meta_mut().managed_fields = None;
             slim(object);
         });
+        self.follow(stream, touched, || {}).await;
+    }
+
+    /// Takes the events of a watch until it ends. `filled` is told each time the store holds all that there is.
+    pub async fn follow(
+        &mut self,
+        stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        touched: impl Fn(&K) + Send,
+        filled: impl Fn() + Send,
+    ) {
+        let kind = K::kind(&()).into_owned();
         pin_mut!(stream);
         let mut failing = false;
         while let Some(event) = stream.next().await {
@@ -117,6 +127,9 @@ where
                 Ok(event) => {
                     failing = false;
                     self.take(&event, &touched);
+                    if matches!(event, Event::InitDone) {
+                        filled();
+                    }
                 }
                 Err(error) if !failing => {
                     failing = true;

@@ -26,6 +26,7 @@ use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
 use super::watched::WatchedRollout;
 use super::serve::{self, Readiness};
+use super::workloads::Workloads;
 use super::{rollouts, runs};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::api::names::labels;
@@ -217,10 +218,15 @@ fn start_watches(
         format!("{}={}", labels::INSTANCE_ID, options.instance_id)
     };
     let mine = watcher::Config::default().labels(&instance);
+    let (workloads, lanes) = Workloads::new(rollout_trigger.clone());
+    let workloads = Arc::new(workloads);
+    lanes.start(&workloads, (api(client, options), api(client, options), api(client, options)), tasks);
     let (services, service_feed) = cache::<Service>();
     let (rollouts, feed) = cache::<WatchedRollout>();
     let (trigger, service_queue, known) = (rollout_trigger.clone(), service_trigger.clone(), services.clone());
+    let referred = Arc::clone(&workloads);
     tasks.spawn(feed.run(api(client, options), mine.clone(), |_| {}, move |r| {
+        referred.note(&r.rollout);
         send(&trigger, ObjectRef::from_obj(r));
         // Whether some Service is abandoned by it now.
         for service in known.store().state() {
@@ -278,7 +284,7 @@ fn start_watches(
         feed.take(&watcher::Event::Init, &|_| {});
         feed.take(&watcher::Event::InitDone, &|_| {});
     }
-    Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates }
+    Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates, workloads }
 }
 
 /// The queue lives as long as the process; at its end nobody listens any more.
@@ -307,7 +313,7 @@ fn owner(meta: &ObjectMeta) -> Option<ObjectRef<WatchedRollout>> {
 
 /// Waits until every store is filled: a pass on an empty world would start every rollout anew.
 async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates } = stores;
+    let Stores { rollouts, replica_sets, services, analysis_runs, templates, cluster_templates, workloads: _ } = stores;
     let filled = async {
         rollouts.store().wait_until_ready().await?;
         replica_sets.store().wait_until_ready().await?;

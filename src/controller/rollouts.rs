@@ -17,6 +17,7 @@ use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::observe::{Identities, Stores, observe};
 use super::watched::WatchedRollout;
+use super::workloads::Lookup;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
@@ -67,6 +68,7 @@ impl Context {
     pub fn sweep(&self) {
         let all = self.stores.rollouts.store().state();
         let live: HashSet<String> = all.iter().map(|w| observed::uid(w.meta()).to_owned()).collect();
+        self.stores.workloads.sweep(&all);
         self.written.keep(&live);
         self.backoff.keep(&live);
         self.identities.keep(&live);
@@ -89,6 +91,7 @@ impl Context {
             Kind::ReplicaSet => {
                 self.stores.replica_sets.get(namespace, name)?.metadata.resource_version.clone()
             }
+            Kind::Deployment => self.stores.workloads.deployment_version(namespace, name),
             Kind::Service => self.stores.services.get(namespace, name)?.metadata.resource_version.clone(),
             Kind::AnalysisRun => {
                 self.stores.analysis_runs.get(namespace, name)?.metadata.resource_version.clone()
@@ -107,12 +110,17 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let mut refusal = ctx.refusal(uid, now);
+    let workload = match ctx.stores.workloads.of(&ctx.client, &watched.rollout).await? {
+        Lookup::Done(workload) => workload,
+        // The watch says when it is filled; this is for one that the API server refuses.
+        Lookup::NotYet => return Ok(Action::requeue(Duration::from_secs(1))),
+    };
     let mut action = None;
     let mut met = None;
     // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition. So is
     // a ReplicaSet that was met under the name of the new one.
     for _ in 0..2 {
-        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take(), met.take());
+        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take(), met.take(), workload.clone());
         let plan = engine::plan(&observed, now);
         match carry_out(&ctx, &observed, plan, now).await? {
             Outcome::Done(next) => {

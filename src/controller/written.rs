@@ -22,6 +22,8 @@ pub enum Kind {
     AnalysisRun,
     /// A Service.
     Service,
+    /// A Deployment that `workloadRef` names.
+    Deployment,
 }
 
 #[derive(Clone, Debug)]

@@ -238,7 +238,8 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
 
 /// Whether the last full pass, of whichever controller, was about the present generation and found it valid.
 fn is_same_generation(observed: &Observed, status: &RolloutStatus, generation: &str) -> bool {
-    observed.rollout.spec.workload_ref.is_none()
+    let workload = observed.workload.as_ref().map(|w| w.generation.to_string());
+    (observed.rollout.spec.workload_ref.is_none() || status.workload_observed_generation == workload)
         && status.observed_generation.as_deref() == Some(generation)
         && find_condition(status, conditions::INVALID_SPEC).is_none()
 }

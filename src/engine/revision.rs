@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::context::{self, Context, hash_of};
 use super::draft::Draft;
 use super::observed;
-use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch};
-use super::selector;
+use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch, WorkloadGeneration};
+use super::{selector, workload};
 use crate::api::names::{annotations, conditions, events, labels, reasons};
 use crate::api::replica_set::ReplicaSet;
 
@@ -59,7 +59,7 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
         return Settled::Taken;
     }
     let revision = ctx.highest_other_revision() + 1;
-    let first = ctx.rollout.status.is_none();
+    let first = ctx.status.observed_generation.is_none();
     let mut notices = Vec::new();
     if first {
         notices.push(Notice::normal(events::ROLLOUT_ADDED_TO_INFORMER, "Rollout resource added to informer cache"));
@@ -135,6 +135,10 @@ pub(crate) fn outdated_annotations(ctx: &Context, rs: &ReplicaSet) -> BTreeMap<S
     let mut wanted = inherited_annotations(ctx);
     let has = rs.metadata.annotations.as_ref();
     wanted.retain(|key, value| has.and_then(|all| all.get(key)) != Some(value));
+    // What changes with every scaling of a workload is worth no call of its own.
+    if wanted.keys().all(|key| key == annotations::WORKLOAD_GENERATION) {
+        wanted.clear();
+    }
     wanted.into_iter().map(|(key, value)| (key, Some(value))).collect()
 }
 
@@ -171,9 +175,13 @@ pub(crate) fn patch_of(rs: &ReplicaSet) -> ReplicaSetPatch {
 fn patch_rollout(ctx: &Context, revision: i64, notices: Vec<Notice>, draft: &mut Draft) {
     let outdated = observed::annotation(&ctx.rollout.metadata, annotations::REVISION) != revision.to_string();
     let replicas = ctx.spec.replicas.is_none().then_some(1);
-    if outdated || replicas.is_some() {
+    let workload_generation = workload::is_outdated(ctx).then(|| match &ctx.observed.workload {
+        Some(workload) if ctx.spec.workload_ref.is_some() => WorkloadGeneration::Is(workload.generation),
+        Some(_) | None => WorkloadGeneration::Forget,
+    });
+    if outdated || replicas.is_some() || workload_generation.is_some() {
         let revision = outdated.then_some(revision);
-        draft.intents.push(Intent::PatchRollout { revision, replicas, notices });
+        draft.intents.push(Intent::PatchRollout { revision, workload_generation, replicas, notices });
     }
 }
 

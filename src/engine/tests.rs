@@ -2,3 +2,4 @@ mod bugs;
 mod ownership;
 mod support;
 mod takeover;
+mod workload;

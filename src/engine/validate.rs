@@ -17,9 +17,6 @@ pub(crate) type Invalid = String;
 
 /// Checks the spec by itself, and gives the strategy that it describes.
 pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
-    if spec.workload_ref.is_some() {
-        return unsupported("spec.workloadRef");
-    }
     if spec.restart_at.is_some() {
         return unsupported("spec.restartAt");
     }

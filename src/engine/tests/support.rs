@@ -5,6 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::engine::observed::Workload;
+use crate::engine::plan::WorkloadGeneration;
 use crate::engine::{self, Abilities, Identity, Intent, Observed, Plan, identity};
 
 /// The hashes of a Rollout's template and steps, as the shell computes them.
@@ -93,6 +95,8 @@ pub(super) struct World {
     pub now: Timestamp,
     /// Reasons and messages of all events, in order.
     pub events: Vec<(String, String)>,
+    /// What `workloadRef` names.
+    pub workload: Option<Workload>,
     /// Images whose pods never become available.
     pub broken: Vec<String>,
 }
@@ -101,25 +105,32 @@ impl World {
     /// Nothing but the Rollout, at noon.
     pub fn new(rollout: Value) -> Self {
         let now = "2026-01-01T12:00:00Z".parse().unwrap();
-        World { rollout, others: Vec::new(), now, events: Vec::new(), broken: Vec::new() }
+        World { rollout, others: Vec::new(), now, events: Vec::new(), workload: None, broken: Vec::new() }
     }
 
     /// The plan for this moment.
     pub fn plan(&self) -> Plan {
-        engine::plan(&observed(&self.rollout, &self.others), self.now)
+        let mut observed = observed(&self.rollout, &self.others);
+        if let Some(workload) = &self.workload {
+            let mut resolved = self.rollout.clone();
+            resolved["spec"]["template"] = workload.template.0.clone();
+            observed.identity = identity_of(&resolved);
+            observed.workload = Some(Arc::new(workload.clone()));
+        }
+        engine::plan(&observed, self.now)
     }
 
     /// Carries out one plan as the shell does: intents, status, events. Whether it changed anything.
     pub fn step(&mut self) -> bool {
         let plan = self.plan();
-        let before = (self.rollout.clone(), self.others.clone());
+        let before = (self.rollout.clone(), self.others.clone(), self.workload.clone());
         for intent in &plan.intents {
             self.apply(intent);
         }
         self.rollout["status"] = serde_json::to_value(&plan.status).unwrap();
         self.tell(&plan.notices);
         self.run_pods();
-        before != (self.rollout.clone(), self.others.clone())
+        before != (self.rollout.clone(), self.others.clone(), self.workload.clone())
     }
 
     /// Passes until nothing changes any more.
@@ -183,7 +194,24 @@ impl World {
 
     fn apply(&mut self, intent: &Intent) {
         let notices = match intent {
-            Intent::PatchRollout { revision, replicas, notices, .. } => {
+            Intent::ScaleWorkload(scale) => {
+                let workload = self.workload.as_mut().unwrap();
+                assert_eq!((workload.replicas, &workload.uid), (scale.from, &scale.uid));
+                workload.replicas = scale.to;
+                workload.generation += 1;
+                scale.notices.clone()
+            }
+            Intent::PatchRollout { revision, workload_generation, replicas, notices } => {
+                let key = "rollout.argoproj.io/workload-generation";
+                match workload_generation {
+                    Some(WorkloadGeneration::Is(n)) => {
+                        self.rollout["metadata"]["annotations"][key] = json!(n.to_string());
+                    }
+                    Some(WorkloadGeneration::Forget) => {
+                        self.rollout["metadata"]["annotations"].as_object_mut().unwrap().remove(key);
+                    }
+                    None => {}
+                }
                 if let Some(revision) = revision {
                     self.rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] = json!(revision.to_string());
                 }
