@@ -20,6 +20,7 @@ mod runs;
 mod serve;
 mod significance;
 mod watched;
+mod workloads;
 mod written;
 
 use std::time::Duration;

@@ -37,6 +37,7 @@ mod status;
 mod steps;
 mod validate;
 mod waiting;
+pub mod workload;
 
 use jiff::Timestamp;
 
@@ -67,12 +68,19 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
     if let Some(malformed) = &observed.malformed {
         return Err(malformed.clone());
     }
+    match workload::resolve(observed)? {
+        Some(resolved) => decide_on(&resolved, draft).map_err(|error| workload::blame(&resolved, error)),
+        None => decide_on(observed, draft),
+    }
+}
+
+fn decide_on(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invalid> {
     let spec = &observed.rollout.spec;
     let strategy = validate::spec(spec)?;
     let ctx = Context::new(observed, strategy);
     services::check(observed)?;
     references::check(&ctx)?;
-    if adopt(&ctx, draft) {
+    if claim(&ctx, draft) {
         return Ok(());
     }
     match revision::settle(&ctx, draft) {
@@ -84,6 +92,7 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
                 Some(blue_green) => blue_green::reconcile(&ctx, blue_green, draft),
                 None => canary::reconcile(&ctx, draft),
             }
+            workload::scale_down(&ctx, draft);
             history::trim(&ctx, draft);
         }
     }
@@ -92,20 +101,27 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
 }
 
 /// Takes over ReplicaSets that nobody owns and the selector matches: those that a deletion with `--cascade=orphan` left,
-/// or another controller. They are told apart in the pass after.
-fn adopt(ctx: &Context, draft: &mut Draft) -> bool {
-    let Some(own) = &ctx.spec.selector else {
-        return false;
-    };
+/// or another controller. Releases those of ours that it matches no more, as a Deployment does (wire contract 2.2): their
+/// pods stay, and are nobody's. Which is which is told in the pass after.
+fn claim(ctx: &Context, draft: &mut Draft) -> bool {
+    let Some(own) = ctx.selector else { return false };
+    let me = observed::uid(&ctx.rollout.metadata);
     for rs in &ctx.observed.replica_sets {
         let meta = &rs.metadata;
-        let labels = meta.labels.clone().unwrap_or_default();
-        let orphan = observed::controller_uid(meta).is_none() && meta.deletion_timestamp.is_none();
-        if orphan && selector::matches(own, &labels) {
-            draft.intents.push(Intent::AdoptReplicaSet {
-                name: observed::name(meta).to_owned(),
-                uid: observed::uid(meta).to_owned(),
-            });
+        if meta.deletion_timestamp.is_some() || observed::pod_hash(meta).is_empty() {
+            continue;
+        }
+        let matches = meta
+            .labels
+            .as_ref()
+            .is_some_and(|labels| selector::matches(own, labels));
+        let (name, uid) = (observed::name(meta).to_owned(), observed::uid(meta).to_owned());
+        match observed::controller_uid(meta) {
+            None if matches => draft.intents.push(Intent::AdoptReplicaSet { name, uid }),
+            Some(owner) if owner == me && !matches => {
+                draft.intents.push(Intent::ReleaseReplicaSet { name, uid })
+            }
+            None | Some(_) => {}
         }
     }
     !draft.intents.is_empty()

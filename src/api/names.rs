@@ -330,6 +330,18 @@ words! {
 }
 
 words! {
+    /// `workloadRef.kind`: whose template it is.
+    WorkloadKind {
+        /// `apps/v1`.
+        Deployment = "Deployment",
+        /// `apps/v1`.
+        ReplicaSet = "ReplicaSet",
+        /// `v1`: a template and nothing else.
+        PodTemplate = "PodTemplate",
+    }
+}
+
+words! {
     /// `workloadRef.scaleDown`: when the replicas of the referenced Deployment are taken down.
     ScaleDown {
         /// Never: the default.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
@@ -22,7 +24,8 @@ use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::plan::{
-    Intent, MetadataPatch, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch,
+    Intent, MetadataPatch, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch, WorkloadGeneration,
+    WorkloadScale,
 };
 use crate::engine::{RefusalKind, observed};
 
@@ -43,12 +46,14 @@ pub struct Applier<'a> {
 }
 
 /// How an intent ended, other than by an error.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Done {
     /// Carried out. The resourceVersion of the Rollout, where the intent wrote it.
     Yes(Option<String>),
     /// The API server does not create the ReplicaSet, in these words.
     Refused(RefusalKind, String),
+    /// The name of the new ReplicaSet is taken, by this one, which no store has shown.
+    Taken(Arc<ReplicaSet>),
 }
 
 /// One call with a time limit and a name for its errors.
@@ -102,34 +107,36 @@ impl Applier<'_> {
         match intent {
             Intent::PatchRollout {
                 revision,
+                workload_generation,
                 replicas,
                 notices,
             } => {
-                let new = self.patch_rollout(*revision, *replicas, version).await?;
+                let new = self
+                    .patch_rollout(*revision, *workload_generation, *replicas, version)
+                    .await?;
                 self.events.publish(self.about, notices.iter().cloned());
                 Ok(Done::Yes(new))
             }
             Intent::CreateReplicaSet(new) => self.create_replica_set(new).await,
             Intent::PatchReplicaSet(patch) => self.patch_replica_set(patch).await,
             Intent::AdoptReplicaSet { name, uid } => {
+                self.still_wants().await?;
                 let owners = json!([self.owner()]);
-                let patch = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
-                let api = self.replica_sets();
-                let params = PatchParams::default();
-                let done = call(
+                self.patch_owners(
                     "adopt",
-                    "ReplicaSet",
                     name,
-                    api.patch(name, &params, &Patch::Merge(&patch)),
+                    json!({"metadata": {"uid": uid, "ownerReferences": owners}}),
                 )
-                .await?;
-                self.note(
-                    Kind::ReplicaSet,
+                .await
+            }
+            Intent::ReleaseReplicaSet { name, uid } => {
+                let owners = json!([{"$patch": "delete", "uid": self.uid()}]);
+                self.patch_owners(
+                    "release",
                     name,
-                    done.metadata.resource_version.as_deref(),
-                    false,
-                );
-                Ok(Done::Yes(None))
+                    json!({"metadata": {"uid": uid, "ownerReferences": owners}}),
+                )
+                .await
             }
             Intent::DeleteReplicaSet {
                 name,
@@ -154,6 +161,7 @@ impl Applier<'_> {
             } => self.evict_pod(name, uid, resource_version).await,
             Intent::PatchPod { name, uid, metadata } => self.patch_pod(name, uid, metadata).await,
             Intent::PatchService(patch) => self.patch_service(patch).await,
+            Intent::ScaleWorkload(scale) => self.scale_workload(scale).await,
             Intent::CreateAnalysisRun(new) => self.create_analysis_run(new).await,
             Intent::TerminateAnalysisRun { name, uid } => {
                 let patch = json!({"metadata": {"uid": uid}, "spec": {"terminate": true}});
@@ -189,15 +197,78 @@ impl Applier<'_> {
         }
     }
 
+    /// Right before a ReplicaSet is adopted: whether the Rollout of this uid still is, and is not being deleted. Else the
+    /// garbage collector would take the ReplicaSet along that somebody has just kept back (wire contract 2.2).
+    async fn still_wants(&self) -> Result<(), Error> {
+        let name = observed::name(&self.rollout.metadata);
+        let moved = || Error::Moved {
+            kind: "Rollout",
+            name: name.to_owned(),
+        };
+        let api = rollouts(self.client, self.namespace());
+        let live = call("get", "Rollout", name, api.get_metadata_opt(name))
+            .await?
+            .ok_or_else(moved)?;
+        let same =
+            live.metadata.uid == self.rollout.metadata.uid && live.metadata.deletion_timestamp.is_none();
+        if same { Ok(()) } else { Err(moved()) }
+    }
+
+    /// Changes the owners of a ReplicaSet by a strategic merge patch, which leaves other owners alone. Owners are told apart
+    /// by uid. Somebody who has adopted it meanwhile is found by the API server, which takes no second controller.
+    async fn patch_owners(&self, verb: &'static str, name: &str, patch: Value) -> Result<Done, Error> {
+        let api = self.replica_sets();
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match call(
+            verb,
+            "ReplicaSet",
+            name,
+            api.patch(name, &params, &Patch::Strategic(&patch)),
+        )
+        .await
+        {
+            Ok(done) => {
+                self.note(
+                    Kind::ReplicaSet,
+                    name,
+                    done.metadata.resource_version.as_deref(),
+                    false,
+                );
+                Ok(Done::Yes(None))
+            }
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) => {
+                Err(Error::Moved {
+                    kind: "ReplicaSet",
+                    name: name.to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn patch_rollout(
         &self,
         revision: Option<i64>,
+        workload_generation: Option<WorkloadGeneration>,
         replicas: Option<i32>,
         version: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let mut patch = json!({"metadata": {"resourceVersion": version}});
         if let Some(revision) = revision {
-            patch["metadata"]["annotations"] = json!({annotations::REVISION: revision.to_string()});
+            patch["metadata"]["annotations"][annotations::REVISION] = json!(revision.to_string());
+        }
+        match workload_generation {
+            Some(WorkloadGeneration::Is(generation)) => {
+                let text = generation.to_string();
+                patch["metadata"]["annotations"][annotations::WORKLOAD_GENERATION] = json!(text);
+            }
+            Some(WorkloadGeneration::Forget) => {
+                patch["metadata"]["annotations"][annotations::WORKLOAD_GENERATION] = Value::Null;
+            }
+            None => {}
         }
         if let Some(replicas) = replicas {
             patch["spec"] = json!({"replicas": replicas});
@@ -286,6 +357,7 @@ impl Applier<'_> {
                 kube::Error::Api(status) if status.is_forbidden() => {
                     Ok(Done::Refused(RefusalKind::Denied, status.message.clone()))
                 }
+                kube::Error::Api(status) if status.is_already_exists() => self.taken(&new.name).await,
                 source => Err(Error::Api {
                     source: Box::new(source),
                     verb,
@@ -295,6 +367,21 @@ impl Applier<'_> {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Who has the name that a new ReplicaSet was to have: perhaps our own of an interrupted pass, perhaps another one that
+    /// the watch cannot see because it carries no hash. The engine tells them apart.
+    async fn taken(&self, name: &str) -> Result<Done, Error> {
+        let found = call("get", "ReplicaSet", name, self.replica_sets().get(name)).await?;
+        if !observed::pod_hash(&found.metadata).is_empty() {
+            self.note(
+                Kind::ReplicaSet,
+                name,
+                found.metadata.resource_version.as_deref(),
+                true,
+            );
+        }
+        Ok(Done::Taken(Arc::new(found)))
     }
 
     /// A JSON patch whose tests refuse when another ReplicaSet has the name, or another hand has scaled it.
@@ -447,6 +534,53 @@ impl Applier<'_> {
             self.note(Kind::Pod, name, pod.metadata.resource_version.as_deref(), false);
         }
         gone(done.map(|_| ()))
+    }
+
+    /// A JSON patch of the scale whose tests refuse when another Deployment has the name, or another hand has scaled it.
+    async fn scale_workload(&self, scale: &WorkloadScale) -> Result<Done, Error> {
+        let WorkloadScale {
+            name,
+            uid,
+            from,
+            to,
+            notices,
+        } = scale;
+        let body: json_patch::Patch = serde_json::from_value(json!([
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": "/spec/replicas", "value": from},
+            {"op": "replace", "path": "/spec/replicas", "value": to},
+        ]))?;
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), self.namespace());
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match call(
+            "scale",
+            "Deployment",
+            name,
+            api.patch_scale(name, &params, &Patch::<()>::Json(body)),
+        )
+        .await
+        {
+            Ok(done) => {
+                self.note(
+                    Kind::Deployment,
+                    name,
+                    done.metadata.resource_version.as_deref(),
+                    false,
+                );
+                self.events.publish(self.about, notices.iter().cloned());
+                Ok(Done::Yes(None))
+            }
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_invalid()) => {
+                Err(Error::Moved {
+                    kind: "Deployment",
+                    name: name.clone(),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn create_analysis_run(&self, new: &NewAnalysisRun) -> Result<Done, Error> {

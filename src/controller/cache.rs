@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use futures::{StreamExt, pin_mut};
+use futures::{Stream, StreamExt, pin_mut};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
@@ -142,13 +142,33 @@ where
         slim: impl Fn(&mut K) + Send + Sync + 'static,
         changed: impl Fn(Change<K>) + Send,
     ) {
-        let kind = K::kind(&()).into_owned();
         let stream = watcher::watcher(api, config)
             .default_backoff()
             .modify(move |object| {
                 object.meta_mut().managed_fields = None;
                 slim(object);
             });
+        self.follow_changes(stream, changed, || {}).await;
+    }
+
+    /// Takes the events of a watch until it ends. `filled` is told each time the store holds all that there is.
+    pub async fn follow(
+        &mut self,
+        stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        touched: impl Fn(&K) + Send,
+        filled: impl Fn() + Send,
+    ) {
+        self.follow_changes(stream, move |change: Change<K>| tell(&change, &touched), filled)
+            .await;
+    }
+
+    async fn follow_changes(
+        &mut self,
+        stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        changed: impl Fn(Change<K>) + Send,
+        filled: impl Fn() + Send,
+    ) {
+        let kind = K::kind(&()).into_owned();
         pin_mut!(stream);
         let mut failing = false;
         while let Some(event) = stream.next().await {
@@ -156,6 +176,9 @@ where
                 Ok(event) => {
                     failing = false;
                     self.take_changes(&event, &changed);
+                    if matches!(event, Event::InitDone) {
+                        filled();
+                    }
                 }
                 Err(error) if !failing => {
                     failing = true;

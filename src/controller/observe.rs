@@ -7,13 +7,14 @@ use parking_lot::Mutex;
 
 use super::cache::Cache;
 use super::watched::WatchedRollout;
+use super::workloads::Workloads;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate};
 use crate::api::endpoint_slice::EndpointSlice;
 use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::observed::{self, Templates};
+use crate::engine::observed::{self, Templates, Workload};
 use crate::engine::{Abilities, Identity, Observed, Refusal, services};
 use crate::metric::condition::Condition;
 use crate::metric::provider::supported_providers;
@@ -36,6 +37,8 @@ pub struct Stores {
     pub templates: Cache<AnalysisTemplate>,
     /// ClusterAnalysisTemplates; empty in a namespaced install.
     pub cluster_templates: Cache<ClusterAnalysisTemplate>,
+    /// What Rollouts refer to by `workloadRef`.
+    pub workloads: Arc<Workloads>,
 }
 
 /// The hashes of a generation; kept, because they cost more than the rest of a pass.
@@ -44,20 +47,25 @@ pub struct Identities {
     by_uid: Mutex<HashMap<String, (Key, Identity)>>,
 }
 
-type Key = (Option<i64>, Option<i32>);
+/// Generation and collisions of the Rollout; uid and generation of the workload that it refers to.
+type Key = (Option<i64>, Option<i32>, Option<(String, i64)>);
 
 impl Identities {
-    fn of(&self, watched: &WatchedRollout) -> Identity {
+    fn of(&self, watched: &WatchedRollout, workload: Option<&Workload>) -> Identity {
         let meta = &watched.rollout.metadata;
         let collisions = watched.rollout.status.as_ref().and_then(|s| s.collision_count);
-        let key = (meta.generation, collisions);
+        let key = (
+            meta.generation,
+            collisions,
+            workload.map(|w| (w.uid.clone(), w.generation)),
+        );
         let uid = observed::uid(meta);
         if let Some((known, identity)) = self.by_uid.lock().get(uid)
             && *known == key
         {
             return identity.clone();
         }
-        let identity = watched.identity();
+        let identity = watched.identity(workload);
         self.by_uid.lock().insert(uid.to_owned(), (key, identity.clone()));
         identity
     }
@@ -76,22 +84,24 @@ pub fn abilities() -> Abilities {
     }
 }
 
-/// The world as the stores have it.
+/// The world as the stores have it, and the ReplicaSet that this pass met without them.
 pub fn observe(
     stores: &Stores,
     identities: &Identities,
     watched: &WatchedRollout,
     refusal: Option<Refusal>,
+    met: Option<Arc<ReplicaSet>>,
+    workload: Option<Arc<Workload>>,
 ) -> Observed {
     let rollout = Arc::clone(&watched.rollout);
     let meta = &rollout.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let uid = observed::uid(meta);
-    let identity = identities.of(watched);
+    let identity = identities.of(watched, workload.as_deref());
     let mut replica_sets = stores.replica_sets.owned_by(uid);
     replica_sets.extend(stores.replica_sets.orphans(namespace));
     let next = format!("{}-{}", observed::name(meta), identity.pod_hash);
-    if let Some(in_the_way) = stores.replica_sets.get(namespace, &next)
+    if let Some(in_the_way) = met.or_else(|| stores.replica_sets.get(namespace, &next))
         && !replica_sets
             .iter()
             .any(|rs| rs.metadata.uid == in_the_way.metadata.uid)
@@ -107,6 +117,7 @@ pub fn observe(
     Observed {
         pods,
         malformed: watched.malformed.clone(),
+        workload,
         identity,
         replica_sets,
         analysis_runs: stores.analysis_runs.owned_by(uid),

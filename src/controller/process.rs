@@ -28,6 +28,7 @@ use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
 use super::serve::{self, Readiness};
 use super::watched::WatchedRollout;
+use super::workloads::Workloads;
 use super::{rollouts, runs};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
 use crate::api::endpoint_slice::EndpointSlice;
@@ -247,15 +248,24 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
         format!("{}={}", labels::INSTANCE_ID, options.instance_id)
     };
     let mine = watcher::Config::default().labels(&instance);
+    let (workloads, lanes) = Workloads::new(rollout_trigger.clone());
+    let workloads = Arc::new(workloads);
+    lanes.start(
+        &workloads,
+        (api(client, options), api(client, options), api(client, options)),
+        tasks,
+    );
     let (services, service_feed) = cache::<Service>();
     let (rollouts, feed) = cache::<WatchedRollout>();
     let (trigger, service_queue, known) =
         (rollout_trigger.clone(), service_trigger.clone(), services.clone());
+    let referred = Arc::clone(&workloads);
     tasks.spawn(feed.run(
         api(client, options),
         mine.clone(),
         |_| {},
         move |r| {
+            referred.note(&r.rollout);
             send(&trigger, ObjectRef::from_obj(r));
             // Whether some Service is abandoned by it now.
             for service in known.store().state() {
@@ -360,6 +370,7 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
         analysis_runs,
         templates,
         cluster_templates,
+        workloads,
     }
 }
 
@@ -427,6 +438,7 @@ async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::R
         analysis_runs,
         templates,
         cluster_templates,
+        workloads: _,
     } = stores;
     let filled = async {
         rollouts.store().wait_until_ready().await?;

@@ -17,9 +17,11 @@ use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::observe::{Identities, Stores, observe};
 use super::watched::WatchedRollout;
+use super::workloads::Lookup;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
+use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
 use crate::engine::{self, Notice, Plan, Refusal, RefusalKind};
@@ -75,6 +77,7 @@ impl Context {
     pub fn sweep(&self) {
         let all = self.stores.rollouts.store().state();
         let live: HashSet<String> = all.iter().map(|w| observed::uid(w.meta()).to_owned()).collect();
+        self.stores.workloads.sweep(&all);
         self.written.keep(&live);
         self.backoff.keep(&live);
         self.identities.keep(&live);
@@ -112,6 +115,7 @@ impl Context {
                     .metadata
                     .resource_version
                     .clone(),
+                Kind::Deployment => self.stores.workloads.deployment_version(namespace, name),
                 Kind::Service => self
                     .stores
                     .services
@@ -140,10 +144,24 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let mut refusal = ctx.refusal(uid, now);
+    let workload = match ctx.stores.workloads.of(&ctx.client, &watched.rollout).await? {
+        Lookup::Done(workload) => workload,
+        // The watch says when it is filled; this is for one that the API server refuses.
+        Lookup::NotYet => return Ok(Action::requeue(Duration::from_secs(1))),
+    };
     let mut action = None;
-    // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition.
+    let mut met = None;
+    // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition. So is
+    // a ReplicaSet that was met under the name of the new one.
     for _ in 0..2 {
-        let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take());
+        let observed = observe(
+            &ctx.stores,
+            &ctx.identities,
+            &watched,
+            refusal.take(),
+            met.take(),
+            workload.clone(),
+        );
         let mut plan = engine::plan(&observed, now);
         if let Some(refusal) = &observed.refusal {
             let again = now.checked_add(lasts(refusal.kind)).unwrap_or(now);
@@ -163,6 +181,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
                 ctx.refusals.lock().insert(uid.to_owned(), (new.clone(), now));
                 refusal = Some(new);
             }
+            Outcome::Taken(by) => met = Some(by),
         }
     }
     ctx.backoff.succeeded(uid);
@@ -172,6 +191,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
 enum Outcome {
     Done(Action),
     Refused(RefusalKind, String),
+    Taken(Arc<ReplicaSet>),
 }
 
 async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestamp) -> Result<Outcome, Error> {
@@ -196,6 +216,7 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
         match applier.apply(intent, version.as_deref()).await? {
             Done::Yes(new) => version = new.or(version),
             Done::Refused(kind, message) => return Ok(Outcome::Refused(kind, message)),
+            Done::Taken(by) => return Ok(Outcome::Taken(by)),
         }
     }
     let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;

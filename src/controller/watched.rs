@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api::rollout::{Rollout, RolloutSpec, RolloutStatus};
+use crate::engine::observed::Workload;
 use crate::engine::{Identity, identity};
 
 /// A Rollout from the watch.
@@ -26,11 +27,15 @@ pub struct WatchedRollout {
 }
 
 impl WatchedRollout {
-    /// The hashes of what the Rollout desires. Costs some tens of microseconds: keep it by generation.
-    pub fn identity(&self) -> Identity {
+    /// The hashes of what the Rollout desires, with the template of the workload that it refers to, if any. Costs some tens
+    /// of microseconds: keep it by generation.
+    pub fn identity(&self, workload: Option<&Workload>) -> Identity {
         let spec = &self.rollout.spec;
         let null = Value::Null;
-        let template = spec.template.as_ref().map_or(&null, |t| &t.0);
+        let own = spec.template.as_ref().map_or(&null, |t| &t.0);
+        let template = workload
+            .filter(|_| spec.workload_ref.is_some())
+            .map_or(own, |w| &w.template.0);
         let collisions = self.rollout.status.as_ref().and_then(|s| s.collision_count);
         let canary = spec.strategy.as_ref().is_some_and(|s| s.canary.is_some());
         let steps = self.steps.as_ref();
@@ -149,6 +154,6 @@ mod tests {
             "spec": {"strategy": {"canary": {"steps": [{"setWeight": 10}, {"pause": {}}]}}},
         }))
         .unwrap();
-        assert_eq!(watched.identity().step_hash, "849b756fd4");
+        assert_eq!(watched.identity(None).step_hash, "849b756fd4");
     }
 }

@@ -24,6 +24,8 @@ pub enum Kind {
     Service,
     /// A pod.
     Pod,
+    /// A Deployment that `workloadRef` names.
+    Deployment,
 }
 
 #[derive(Clone, Debug)]

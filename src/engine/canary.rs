@@ -3,6 +3,8 @@
 //! Intents follow from the committed status alone; what this pass decides (a step done, a pause, a promotion) only
 //! changes the status that it asks to commit, and is acted on by the next pass.
 
+use std::collections::BTreeMap;
+
 use super::context::{self, Context, counts, hash_of};
 use super::draft::Draft;
 use super::observed;
@@ -111,6 +113,9 @@ fn scale(ctx: &Context, draft: &mut Draft) {
     let arms = arms(ctx);
     // A pause by the user holds the ratio, but never the number: what an autoscaler asks for is followed.
     if ctx.is_held() && !is_scaling_event(ctx) && arms.older.iter().all(|c| c.spec == 0) {
+        if let Some(new) = ctx.new {
+            push_patch(ctx, new, context::spec_replicas(new), draft);
+        }
         return;
     }
     let Scaled {
@@ -148,11 +153,18 @@ pub(crate) fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Dr
     let ready = ctx.spec.min_ready_seconds.unwrap_or(0).max(0);
     let min_ready_seconds = (is_arm && rs.spec.min_ready_seconds.unwrap_or(0) != ready).then_some(ready);
     let renumber = (scales || (is_arm && (from > 0 || to > 0))) && !is_annotated(ctx, rs);
-    if !scales && !renumber && min_ready_seconds.is_none() {
+    let is_new = context::same(Some(rs), ctx.new);
+    let outdated = if is_new {
+        revision::outdated_annotations(ctx, rs)
+    } else {
+        BTreeMap::new()
+    };
+    if !scales && !renumber && min_ready_seconds.is_none() && outdated.is_empty() {
         return;
     }
     let mut patch = ReplicaSetPatch {
         min_ready_seconds,
+        annotations: outdated,
         ..patch_of(rs)
     };
     if renumber {

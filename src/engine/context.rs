@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
 use super::draft::find_condition;
 use super::identity;
 use super::observed::{self, Identity, Observed};
@@ -34,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub canary: &'a CanaryStrategy,
     /// The strategy, where it is blue-green.
     pub blue_green: Option<&'a BlueGreenStrategy>,
+    /// Which pods are its own.
+    pub selector: Option<&'a LabelSelector>,
     /// What was committed last.
     pub status: &'a RolloutStatus,
     /// Desired pods, with the default of 1.
@@ -77,6 +81,7 @@ impl<'a> Context<'a> {
             spec: &rollout.spec,
             canary,
             blue_green,
+            selector: rollout.spec.selector.as_ref(),
             status,
             replicas: desired_replicas(&rollout.spec),
             limits,
@@ -231,7 +236,9 @@ pub(crate) fn limits(canary: &CanaryStrategy, replicas: i64) -> Fenceposts {
 fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
     let me = observed::uid(&observed.rollout.metadata);
     observed.replica_sets.iter().map(Arc::as_ref).filter(move |rs| {
-        observed::is_controlled_by(&rs.metadata, me) && rs.metadata.deletion_timestamp.is_none()
+        let meta = &rs.metadata;
+        // One without a hash is no revision: it only stands in the way of a name.
+        observed::is_controlled_by(meta, me) && meta.deletion_timestamp.is_none() && !hash_of(rs).is_empty()
     })
 }
 
@@ -284,7 +291,8 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
 
 /// Whether the last full pass, of whichever controller, was about the present generation and found it valid.
 fn is_same_generation(observed: &Observed, status: &RolloutStatus, generation: &str) -> bool {
-    observed.rollout.spec.workload_ref.is_none()
+    let workload = observed.workload.as_ref().map(|w| w.generation.to_string());
+    (observed.rollout.spec.workload_ref.is_none() || status.workload_observed_generation == workload)
         && status.observed_generation.as_deref() == Some(generation)
         && find_condition(status, conditions::INVALID_SPEC).is_none()
 }

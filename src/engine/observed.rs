@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::services::Services;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplateSpec};
-use crate::api::names::{annotations, labels};
+use crate::api::common::PodTemplate;
+use crate::api::names::{WorkloadKind, annotations, labels};
 use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
@@ -19,6 +20,8 @@ pub struct Observed {
     pub rollout: Arc<Rollout>,
     /// Why it could not be decoded: one sentence with the field's path.
     pub malformed: Option<String>,
+    /// The workload that `workloadRef` names, where it exists.
+    pub workload: Option<Arc<Workload>>,
     /// The hashes of the desired template and steps.
     pub identity: Identity,
     /// ReplicaSets owned by this Rollout, orphans that its selector matches, and whichever one stands in the way of the
@@ -85,6 +88,25 @@ pub enum RefusalKind {
     Invalid,
     /// Something forbids it, such as a quota or an admission webhook: it may pass later.
     Denied,
+}
+
+/// What is read of a workload that a Rollout refers to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The pods.
+    pub template: PodTemplate,
+    /// Which pods; a PodTemplate has none.
+    pub selector: Option<LabelSelector>,
+    /// `spec.replicas` with the API server's default of 1; 0 for a PodTemplate.
+    pub replicas: i32,
 }
 
 /// The API server refused to create a ReplicaSet.

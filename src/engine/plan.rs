@@ -55,10 +55,12 @@ impl Notice {
 /// One change to one object, with what it was decided on: whoever applies it refuses when the world has moved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
-    /// Writes the revision annotation, and `spec.replicas` where the user left it out.
+    /// Writes the annotations with the revision and the workload's generation, and `spec.replicas` where the user left it out.
     PatchRollout {
         /// The new value of the revision annotation.
         revision: Option<i64>,
+        /// The new value of the annotation with the workload's generation.
+        workload_generation: Option<WorkloadGeneration>,
         /// The default of `spec.replicas`.
         replicas: Option<i32>,
         /// Said once it is done.
@@ -71,6 +73,13 @@ pub enum Intent {
     PatchReplicaSet(ReplicaSetPatch),
     /// Takes over an orphan that the selector matches.
     AdoptReplicaSet {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Gives up a ReplicaSet that the selector matches no more: it and its pods stay.
+    ReleaseReplicaSet {
         /// Its name.
         name: String,
         /// Its uid.
@@ -105,6 +114,8 @@ pub enum Intent {
         /// What changes.
         metadata: MetadataPatch,
     },
+    /// Takes pods of the Deployment that `workloadRef` names down.
+    ScaleWorkload(WorkloadScale),
     /// Starts an analysis.
     CreateAnalysisRun(Box<NewAnalysisRun>),
     /// Asks a run to stop.
@@ -121,6 +132,30 @@ pub enum Intent {
         /// Its uid.
         uid: String,
     },
+}
+
+/// What becomes of the annotation with the workload's generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkloadGeneration {
+    /// The workload is of this generation.
+    Is(i64),
+    /// The Rollout refers to no workload any more.
+    Forget,
+}
+
+/// A change of the replicas of the Deployment that `workloadRef` names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkloadScale {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The replicas that it was seen with.
+    pub from: i32,
+    /// The replicas that it gets.
+    pub to: i32,
+    /// Said once it is done.
+    pub notices: Vec<Notice>,
 }
 
 /// The ReplicaSet of a new revision. It is owned by the Rollout and starts with no pods (wire contract 2.2).

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use super::context::{self, Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, RefusalKind};
-use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch};
-use super::selector;
-use super::{anti_affinity, ephemeral};
+use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch, WorkloadGeneration};
+use super::{anti_affinity, ephemeral, selector, workload};
 use crate::api::names::{annotations, conditions, events, labels, reasons};
 use crate::api::replica_set::ReplicaSet;
 
@@ -76,7 +75,7 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
         return Settled::Taken;
     }
     let revision = ctx.highest_other_revision() + 1;
-    let first = ctx.rollout.status.is_none();
+    let first = ctx.status.observed_generation.is_none();
     let mut notices = Vec::new();
     if first {
         notices.push(Notice::normal(
@@ -194,13 +193,29 @@ fn inherited_annotations(ctx: &Context) -> BTreeMap<String, String> {
     all
 }
 
+/// What of the Rollout's annotations the ReplicaSet lacks or has otherwise. One that the Rollout no longer has stays, as with
+/// a Deployment: it may be somebody else's.
+pub(crate) fn outdated_annotations(ctx: &Context, rs: &ReplicaSet) -> BTreeMap<String, Option<String>> {
+    let mut wanted = inherited_annotations(ctx);
+    let has = rs.metadata.annotations.as_ref();
+    wanted.retain(|key, value| has.and_then(|all| all.get(key)) != Some(value));
+    // What changes with every scaling of a workload is worth no call of its own.
+    if wanted.keys().all(|key| key == annotations::WORKLOAD_GENERATION) {
+        wanted.clear();
+    }
+    wanted
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect()
+}
+
 /// Gives the new ReplicaSet the highest number. One that is used again keeps its old numbers in its history.
 fn number(ctx: &Context, new: &ReplicaSet, draft: &mut Draft) {
     let mine = observed::revision(&new.metadata);
     let highest = ctx.highest_other_revision();
     let revision = if mine > highest { mine } else { highest + 1 };
     if revision != mine {
-        let mut changes = BTreeMap::new();
+        let mut changes = outdated_annotations(ctx, new);
         changes.insert(annotations::REVISION.to_owned(), Some(revision.to_string()));
         if mine > 0 {
             let history = observed::annotation(&new.metadata, annotations::REVISION_HISTORY);
@@ -242,10 +257,15 @@ pub(crate) fn patch_of(rs: &ReplicaSet) -> ReplicaSetPatch {
 fn patch_rollout(ctx: &Context, revision: i64, notices: Vec<Notice>, draft: &mut Draft) {
     let outdated = observed::annotation(&ctx.rollout.metadata, annotations::REVISION) != revision.to_string();
     let replicas = ctx.spec.replicas.is_none().then_some(1);
-    if outdated || replicas.is_some() {
+    let workload_generation = workload::is_outdated(ctx).then(|| match &ctx.observed.workload {
+        Some(workload) if ctx.spec.workload_ref.is_some() => WorkloadGeneration::Is(workload.generation),
+        Some(_) | None => WorkloadGeneration::Forget,
+    });
+    if outdated || replicas.is_some() || workload_generation.is_some() {
         let revision = outdated.then_some(revision);
         draft.intents.push(Intent::PatchRollout {
             revision,
+            workload_generation,
             replicas,
             notices,
         });

@@ -6,7 +6,7 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::plan::Notice;
-use super::{blue_green, canary, identity, phase, selector};
+use super::{blue_green, canary, identity, phase, selector, workload};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
@@ -35,6 +35,7 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
         draft.status.template_fingerprint = Some(identity::fingerprint(context::template(ctx.spec)));
     }
     draft.status.observed_generation = generation;
+    draft.status.workload_observed_generation = workload::wanted_generation(ctx);
     phase::set(ctx, draft);
 }
 

@@ -20,9 +20,6 @@ pub(crate) type Invalid = String;
 
 /// Checks the spec by itself, and gives the strategy that it describes.
 pub(crate) fn spec(spec: &RolloutSpec) -> Result<Chosen<'_>, Invalid> {
-    if spec.workload_ref.is_some() {
-        return unsupported("spec.workloadRef");
-    }
     template(spec)?;
     numbers(spec)?;
     let strategy = spec.strategy.as_ref();

@@ -56,6 +56,7 @@ impl Cluster {
             Intent::PatchRollout {
                 revision,
                 replicas,
+                workload_generation: _,
                 notices: _,
             } => self.patch_rollout(*revision, *replicas, version),
             Intent::CreateReplicaSet(new) => self.create_replica_set(new),
@@ -67,11 +68,21 @@ impl Cluster {
                     Ok(())
                 })
             }
+            Intent::ReleaseReplicaSet { name, uid, .. } => self.change_replica_set(name, uid, |rs| {
+                rs.metadata.owner_references = None;
+                Ok(())
+            }),
             Intent::DeleteReplicaSet {
                 name,
                 uid,
                 resource_version,
             } => self.delete_replica_set(name, uid, resource_version),
+            // The model has no Services, Deployments or single pods that a view would show: what asks for them has nothing
+            // to ask with.
+            Intent::PatchService(_)
+            | Intent::ScaleWorkload(_)
+            | Intent::EvictPod { .. }
+            | Intent::PatchPod { .. } => Err(Refused::Missing),
             Intent::CreateAnalysisRun(new) => self.create_run(new),
             Intent::TerminateAnalysisRun { name, uid } => self.terminate_run(name, uid),
             Intent::DeleteAnalysisRun { name, uid } => {

@@ -9,7 +9,7 @@ use super::apply::{Kind, Refused, Write};
 use super::cluster::{Capacity, Cluster, ROLLOUT};
 use super::view::View;
 use crate::api::rollout::RolloutStatus;
-use crate::engine::{self, Intent, Observed, Plan, Refusal};
+use crate::engine::{self, Intent, Observed, Plan, Refusal, RefusalKind};
 
 /// After how long a pass that was refused is tried again, should no change come before.
 const BACKOFF: SignedDuration = SignedDuration::from_millis(50);
@@ -509,6 +509,7 @@ impl Simulation {
             Refused::Template(message) => {
                 // An observation: planned with at once, so that the pass ends with the condition.
                 self.process.refusal = Some(Refusal {
+                    kind: RefusalKind::Invalid,
                     pod_hash: observed.identity.pod_hash.clone(),
                     message,
                 });

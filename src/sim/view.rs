@@ -94,6 +94,7 @@ impl View {
             templates: self.templates.clone(),
             abilities: self.abilities,
             refusal,
+            ..Observed::default()
         })
     }
 }

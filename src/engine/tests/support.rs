@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::api::replica_set::ReplicaSet;
-use crate::api::rollout::Rollout;
+use crate::engine::observed::Workload;
+use crate::engine::plan::WorkloadGeneration;
 use crate::engine::{self, Abilities, Identity, Intent, Observed, Plan, identity};
 
 /// The hashes of a Rollout's template and steps, as the shell computes them.
@@ -117,6 +117,8 @@ pub(super) struct World {
     pub now: Timestamp,
     /// Reasons and messages of all events, in order.
     pub events: Vec<(String, String)>,
+    /// What `workloadRef` names.
+    pub workload: Option<Workload>,
     /// Images whose pods never become available.
     pub broken: Vec<String>,
 }
@@ -130,26 +132,34 @@ impl World {
             others: Vec::new(),
             now,
             events: Vec::new(),
+            workload: None,
             broken: Vec::new(),
         }
     }
 
     /// The plan for this moment.
     pub fn plan(&self) -> Plan {
-        engine::plan(&observed(&self.rollout, &self.others), self.now)
+        let mut observed = observed(&self.rollout, &self.others);
+        if let Some(workload) = &self.workload {
+            let mut resolved = self.rollout.clone();
+            resolved["spec"]["template"] = workload.template.0.clone();
+            observed.identity = identity_of(&resolved);
+            observed.workload = Some(Arc::new(workload.clone()));
+        }
+        engine::plan(&observed, self.now)
     }
 
     /// Carries out one plan as the shell does: intents, status, events. Whether it changed anything.
     pub fn step(&mut self) -> bool {
         let plan = self.plan();
-        let before = (self.rollout.clone(), self.others.clone());
+        let before = (self.rollout.clone(), self.others.clone(), self.workload.clone());
         for intent in &plan.intents {
             self.apply(intent);
         }
         self.rollout["status"] = serde_json::to_value(&plan.status).unwrap();
         self.tell(&plan.notices);
         self.run_pods();
-        before != (self.rollout.clone(), self.others.clone())
+        before != (self.rollout.clone(), self.others.clone(), self.workload.clone())
     }
 
     /// Passes until nothing changes any more.
@@ -166,14 +176,6 @@ impl World {
     /// Lets time pass, with a pass at the end.
     pub fn wait(&mut self, seconds: i64) {
         self.now += jiff::SignedDuration::from_secs(seconds);
-    }
-
-    /// The reasons of the events since last asked.
-    pub fn told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.events)
-            .into_iter()
-            .map(|(reason, _)| reason)
-            .collect()
     }
 
     /// The field of the status, null where absent.
@@ -221,12 +223,32 @@ impl World {
 
     fn apply(&mut self, intent: &Intent) {
         let notices = match intent {
+            Intent::ScaleWorkload(scale) => {
+                let workload = self.workload.as_mut().unwrap();
+                assert_eq!((workload.replicas, &workload.uid), (scale.from, &scale.uid));
+                workload.replicas = scale.to;
+                workload.generation += 1;
+                scale.notices.clone()
+            }
             Intent::PatchRollout {
                 revision,
+                workload_generation,
                 replicas,
                 notices,
-                ..
             } => {
+                let key = "rollout.argoproj.io/workload-generation";
+                match workload_generation {
+                    Some(WorkloadGeneration::Is(n)) => {
+                        self.rollout["metadata"]["annotations"][key] = json!(n.to_string());
+                    }
+                    Some(WorkloadGeneration::Forget) => {
+                        self.rollout["metadata"]["annotations"]
+                            .as_object_mut()
+                            .unwrap()
+                            .remove(key);
+                    }
+                    None => {}
+                }
                 if let Some(revision) = revision {
                     self.rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] =
                         json!(revision.to_string());
@@ -273,6 +295,10 @@ impl World {
             }
             Intent::AdoptReplicaSet { name, .. } => {
                 self.named(name)["metadata"]["ownerReferences"] = json!([owner()]);
+                Vec::new()
+            }
+            Intent::ReleaseReplicaSet { name, .. } => {
+                self.named(name)["metadata"]["ownerReferences"] = json!([]);
                 Vec::new()
             }
             Intent::DeleteReplicaSet { name, .. } | Intent::DeleteAnalysisRun { name, .. } => {
@@ -333,14 +359,4 @@ fn image(rs: &Value) -> String {
 pub(super) fn owner() -> Value {
     json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "app", "uid": "u", "controller": true,
            "blockOwnerDeletion": true})
-}
-
-/// The typed Rollout of a JSON one.
-pub(super) fn typed(rollout: &Value) -> Rollout {
-    serde_json::from_value(rollout.clone()).unwrap()
-}
-
-/// The typed ReplicaSet of a JSON one.
-pub(super) fn typed_replica_set(rs: &Value) -> ReplicaSet {
-    serde_json::from_value(rs.clone()).unwrap()
 }
