@@ -64,7 +64,7 @@ pub(crate) fn with_replica_set(
             "name": format!("demo-{hash}"), "namespace": "default", "uid": hash, "generation": 1,
             "resourceVersion": "1",
             "creationTimestamp": "2026-01-01T09:00:00Z",
-            "labels": {labels::POD_TEMPLATE_HASH: hash},
+            "labels": {"app": "a", labels::POD_TEMPLATE_HASH: hash},
             "annotations": {annotations::REVISION: revision.to_string(), annotations::DESIRED_REPLICAS: "2"},
             "ownerReferences": [{
                 "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "demo", "uid": "u",
