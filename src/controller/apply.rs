@@ -275,8 +275,9 @@ impl Applier<'_> {
         Ok(Done::Yes(None))
     }
 
-    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget, or gone already: then another
-    /// pass asks again, or has nothing to ask for.
+    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget (429), by several of them that the
+    /// API server cannot reconcile (500), or gone already: then another pass asks again, or has nothing to ask for. Nothing
+    /// else of the rollout waits for it.
     async fn evict_pod(&self, name: &str, uid: &str, resource_version: &str) -> Result<Done, Error> {
         let body = json!({
             "apiVersion": "policy/v1",
@@ -297,7 +298,10 @@ impl Applier<'_> {
         match evicted {
             Ok(_) => self.written.note_after(self.uid(), Kind::Pod, name, resource_version, self.now),
             Err(Error::Api { source, .. })
-                if matches!(source.as_ref(), kube::Error::Api(s) if s.code == 429 || s.is_not_found()) => {}
+                if matches!(source.as_ref(), kube::Error::Api(s) if [404, 429, 500].contains(&s.code)) =>
+            {
+                tracing::debug!(name, reason = %source, "a pod was not evicted");
+            }
             Err(error) => return Err(error),
         }
         Ok(Done::Yes(None))

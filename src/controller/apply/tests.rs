@@ -91,7 +91,7 @@ async fn an_eviction_is_of_the_pod_that_was_looked_at_and_waited_for() {
 
 #[tokio::test]
 async fn an_eviction_may_be_refused_by_a_budget_or_come_too_late() {
-    for (code, reason) in [(429, "TooManyRequests"), (404, "NotFound")] {
+    for (code, reason) in [(429, "TooManyRequests"), (500, "InternalError"), (404, "NotFound")] {
         let (_, done, written) = apply(evict(), StatusCode::from_u16(code).unwrap(), failure(code, reason)).await;
         assert_eq!(done.unwrap(), Done::Yes(None), "{reason}");
         assert!(is_seen(&written, "41"), "nothing is waited for");
