@@ -103,7 +103,9 @@ fn fingerprint(kind: u8, key: &str, value: Option<&str>) -> u64 {
         .chain(key.bytes())
         .chain(separator)
         .chain(value.unwrap_or_default().bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// What of a Pod is read off the wire. Everything else, `managedFields` and the spec above all, is skipped unread.
@@ -191,13 +193,18 @@ struct WireTerminated {
 
 impl From<Wire> for Pod {
     fn from(Wire { metadata, status }: Wire) -> Self {
-        let owner = metadata.owner_references.into_iter().find(|owner| owner.controller == Some(true));
+        let owner = metadata
+            .owner_references
+            .into_iter()
+            .find(|owner| owner.controller == Some(true));
         let condition = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
         let unschedulable = condition("PodScheduled")
             .filter(|c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable"))
             .map(|c| c.message.clone().unwrap_or_default());
-        let ready = condition("Ready")
-            .map(|c| Ready { is_true: c.status == "True", since: c.last_transition_time.clone() });
+        let ready = condition("Ready").map(|c| Ready {
+            is_true: c.status == "True",
+            since: c.last_transition_time.clone(),
+        });
         let is_evicted = condition("DisruptionTarget").is_some_and(|c| c.status == "True");
         let containers = status
             .init_container_statuses
@@ -232,17 +239,34 @@ impl From<Wire> for Pod {
 
 /// What there is to say of a container; nothing of one that runs and never failed, nor of one that is being started.
 fn trouble(container: WireContainer) -> Option<ContainerTrouble> {
-    let WireContainer { name, image, restart_count, state, last_state } = container;
+    let WireContainer {
+        name,
+        image,
+        restart_count,
+        state,
+        last_state,
+    } = container;
     let (waiting, message) = match state.waiting {
-        Some(WireWaiting { reason, message }) if !["ContainerCreating", "PodInitializing"].contains(&&*reason) => {
+        Some(WireWaiting { reason, message })
+            if !["ContainerCreating", "PodInitializing"].contains(&&*reason) =>
+        {
             (reason, message)
         }
         Some(_) | None => (String::new(), String::new()),
     };
-    let ended = state.terminated.or(last_state.terminated).map(|t| (t.exit_code, t.reason));
+    let ended = state
+        .terminated
+        .or(last_state.terminated)
+        .map(|t| (t.exit_code, t.reason));
     let failed = ended.as_ref().is_some_and(|(code, _)| *code != 0);
-    (!waiting.is_empty() || failed)
-        .then_some(ContainerTrouble { name, image, waiting, message, restarts: restart_count, ended })
+    (!waiting.is_empty() || failed).then_some(ContainerTrouble {
+        name,
+        image,
+        waiting,
+        message,
+        restarts: restart_count,
+        ended,
+    })
 }
 
 #[cfg(test)]
@@ -278,11 +302,17 @@ mod tests {
         }));
         assert!(pod.is_ready() && pod.containers.is_empty() && pod.unschedulable.is_none());
         let meta = &pod.metadata;
-        assert_eq!(meta.owner_references.as_ref().unwrap().len(), 1, "the controller only");
+        assert_eq!(
+            meta.owner_references.as_ref().unwrap().len(),
+            1,
+            "the controller only"
+        );
         assert!(meta.labels.is_none() && meta.annotations.is_none() && meta.managed_fields.is_none());
         assert!(pod.marks.has_label("app", None) && pod.marks.has_label("app", Some("a")));
         assert!(!pod.marks.has_label("app", Some("b")) && !pod.marks.has_label("note", None));
-        assert!(pod.marks.has_annotation("note", Some("long")) && !pod.marks.has_annotation("app", Some("a")));
+        assert!(
+            pod.marks.has_annotation("note", Some("long")) && !pod.marks.has_annotation("app", Some("a"))
+        );
     }
 
     #[test]

@@ -236,6 +236,13 @@ impl Applier<'_> {
             steps.push(json!({"op": "add", "path": format!("{metadata}/annotations"), "value": {}}));
         }
         keys(&mut steps, &format!("{metadata}/annotations"), &patch.template.annotations);
+        match &patch.affinity {
+            None => {}
+            Some(Value::Null) => steps.push(json!({"op": "remove", "path": "/spec/template/spec/affinity"})),
+            Some(value) => {
+                steps.push(json!({"op": "add", "path": "/spec/template/spec/affinity", "value": value}));
+            }
+        }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
         let api: Api<ReplicaSet> = self.replica_sets();
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -28,13 +28,20 @@ type Map = BTreeMap<String, String>;
 
 /// What the next new ReplicaSet gets at its creation: on the first deployment it is the stable one to be.
 pub(crate) fn at_creation<'a>(ctx: &Context<'a>) -> Option<&'a PodTemplateMetadata> {
-    let metadata = if ctx.stable.is_none() { &ctx.canary.stable_metadata } else { &ctx.canary.canary_metadata };
+    let metadata = if ctx.stable.is_none() {
+        &ctx.canary.stable_metadata
+    } else {
+        &ctx.canary.canary_metadata
+    };
     metadata.as_ref().filter(|m| !is_empty(m))
 }
 
 /// Writes the metadata into a template.
 pub(crate) fn inject(template: &mut Value, metadata: &PodTemplateMetadata) {
-    for (part, wanted) in [("labels", &metadata.labels), ("annotations", &metadata.annotations)] {
+    for (part, wanted) in [
+        ("labels", &metadata.labels),
+        ("annotations", &metadata.annotations),
+    ] {
         if wanted.is_empty() {
             continue;
         }
@@ -85,15 +92,28 @@ fn part<'a>(ctx: &Context<'a>, rs: &'a ReplicaSet) -> Option<Part<'a>> {
     if is_empty(&wanted) && recorded.is_none() {
         return None;
     }
-    let recorded = recorded.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let recorded = recorded
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     let own = match ctx.spec.template.as_ref().filter(|_| is_new) {
-        Some(template) => {
-            PodTemplateMetadata { labels: template.labels(), annotations: template.annotations() }
-        }
+        Some(template) => PodTemplateMetadata {
+            labels: template.labels(),
+            annotations: template.annotations(),
+        },
         None => PodTemplateMetadata::default(),
     };
-    let pods = pods::of(ctx.observed, rs).iter().map(AsRef::as_ref).filter(|pod| !pod.is_going()).collect();
-    Some(Part { rs, wanted, recorded, own, pods })
+    let pods = pods::of(ctx.observed, rs)
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|pod| !pod.is_going())
+        .collect();
+    Some(Part {
+        rs,
+        wanted,
+        recorded,
+        own,
+        pods,
+    })
 }
 
 impl Part<'_> {
@@ -103,20 +123,36 @@ impl Part<'_> {
         has_label: impl Fn(&str, Option<&str>) -> bool,
         has_annotation: impl Fn(&str, Option<&str>) -> bool,
     ) -> MetadataPatch {
-        let Part { wanted, recorded, own, .. } = self;
+        let Part {
+            wanted,
+            recorded,
+            own,
+            ..
+        } = self;
         MetadataPatch {
             labels: changes(&wanted.labels, &recorded.labels, &own.labels, has_label),
-            annotations: changes(&wanted.annotations, &recorded.annotations, &own.annotations, has_annotation),
+            annotations: changes(
+                &wanted.annotations,
+                &recorded.annotations,
+                &own.annotations,
+                has_annotation,
+            ),
         }
     }
 
     fn template_changes(&self) -> MetadataPatch {
         let (labels, annotations) = (self.template().labels(), self.template().annotations());
-        self.changes(|key, value| has(&labels, key, value), |key, value| has(&annotations, key, value))
+        self.changes(
+            |key, value| has(&labels, key, value),
+            |key, value| has(&annotations, key, value),
+        )
     }
 
     fn pod_changes(&self, pod: &Pod) -> MetadataPatch {
-        self.changes(|k, v| pod.marks.has_label(k, v), |k, v| pod.marks.has_annotation(k, v))
+        self.changes(
+            |k, v| pod.marks.has_label(k, v),
+            |k, v| pod.marks.has_annotation(k, v),
+        )
     }
 
     fn template(&self) -> &PodTemplate {
@@ -148,7 +184,8 @@ impl Part<'_> {
 }
 
 fn has(map: &Map, key: &str, value: Option<&str>) -> bool {
-    map.get(key).is_some_and(|found| value.is_none_or(|value| found == value))
+    map.get(key)
+        .is_some_and(|found| value.is_none_or(|value| found == value))
 }
 
 fn changes(
@@ -209,7 +246,12 @@ pub(crate) fn living_pods(ctx: &Context, draft: &mut Draft) {
     });
     for (i, (pod, metadata)) in outdated.take(PODS_A_PASS + 1).enumerate() {
         if i == PODS_A_PASS {
-            draft.wake_at(draft.now.checked_add(SignedDuration::from_secs(1)).unwrap_or(draft.now));
+            draft.wake_at(
+                draft
+                    .now
+                    .checked_add(SignedDuration::from_secs(1))
+                    .unwrap_or(draft.now),
+            );
             return;
         }
         draft.intents.push(Intent::PatchPod {

@@ -59,7 +59,10 @@ fn failing(ctx: &Context, settings: &FailFast, draft: &mut Draft) -> Option<Stri
     let most = usize::try_from(settings.failing_pods.unwrap_or(FAILING_PODS).max(1)).unwrap_or(usize::MAX);
     let grace = grace(settings);
     let all = pods::of(ctx.observed, ctx.new?);
-    let failing: Vec<_> = all.iter().filter(|pod| pods::is_failing(pod, grace, draft.now)).collect();
+    let failing: Vec<_> = all
+        .iter()
+        .filter(|pod| pods::is_failing(pod, grace, draft.now))
+        .collect();
     if failing.len() < most {
         return None;
     }

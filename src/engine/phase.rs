@@ -16,7 +16,11 @@ pub(crate) fn set(ctx: &Context, draft: &mut Draft) {
 fn of(ctx: &Context, draft: &Draft) -> (RolloutPhase, String) {
     let status = &draft.status;
     let bad = [reasons::ROLLOUT_ABORTED, reasons::PROGRESS_DEADLINE_EXCEEDED];
-    if let Some(c) = status.conditions.iter().find(|c| bad.contains(&c.reason.as_str())) {
+    if let Some(c) = status
+        .conditions
+        .iter()
+        .find(|c| bad.contains(&c.reason.as_str()))
+    {
         let mut message = format!("{}: {}", c.reason, c.message);
         if c.reason == reasons::PROGRESS_DEADLINE_EXCEEDED
             && let Some(obstacle) = waiting::obstacle(ctx, draft)

@@ -37,7 +37,10 @@ pub enum TroubleKind {
 
 /// The pods of a ReplicaSet, in order of their names.
 pub(crate) fn of<'a>(observed: &'a Observed, rs: &ReplicaSet) -> &'a [Arc<Pod>] {
-    observed.pods.get(observed::uid(&rs.metadata)).map_or(&[], Vec::as_slice)
+    observed
+        .pods
+        .get(observed::uid(&rs.metadata))
+        .map_or(&[], Vec::as_slice)
 }
 
 /// The pod's trouble; that of its first container in trouble. A pod that ended or is going has none: its ReplicaSet has
@@ -48,24 +51,40 @@ pub fn trouble(pod: &Pod) -> Option<Trouble> {
     }
     if let Some(words) = &pod.unschedulable {
         let text = format!("Unschedulable: {}", shortened(words, QUOTED));
-        return Some(Trouble { kind: TroubleKind::Unschedulable, text });
+        return Some(Trouble {
+            kind: TroubleKind::Unschedulable,
+            text,
+        });
     }
     pod.containers.iter().find_map(container_trouble)
 }
 
 fn container_trouble(container: &ContainerTrouble) -> Option<Trouble> {
-    let ContainerTrouble { name, image, waiting, message, restarts, ended } = container;
+    let ContainerTrouble {
+        name,
+        image,
+        waiting,
+        message,
+        restarts,
+        ended,
+    } = container;
     let failed = ended.as_ref().is_some_and(|(code, _)| *code != 0);
     let (kind, text) = match waiting.as_str() {
         // The two take turns while the kubelet tries again: one word for both, so that no text changes with them.
-        "ErrImagePull" | "ImagePullBackOff" => {
-            (TroubleKind::Image, format!("ImagePullBackOff: image {}", shortened(image, QUOTED)))
-        }
-        "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" | "RegistryUnavailable" => {
-            (TroubleKind::Image, format!("{waiting}: image {}", shortened(image, QUOTED)))
-        }
+        "ErrImagePull" | "ImagePullBackOff" => (
+            TroubleKind::Image,
+            format!("ImagePullBackOff: image {}", shortened(image, QUOTED)),
+        ),
+        "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" | "RegistryUnavailable" => (
+            TroubleKind::Image,
+            format!("{waiting}: image {}", shortened(image, QUOTED)),
+        ),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let words = if message.is_empty() { String::new() } else { format!(": {}", shortened(message, QUOTED)) };
+            let words = if message.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", shortened(message, QUOTED))
+            };
             (TroubleKind::Config, format!("{waiting}: container {name}{words}"))
         }
         other if other == "CrashLoopBackOff" || (failed && *restarts >= REPEATED) => {
@@ -104,7 +123,10 @@ pub(crate) fn oldest_in_trouble<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) ->
 }
 
 fn age_key(pod: &Pod) -> (Option<Timestamp>, &str) {
-    (pod.metadata.creation_timestamp.as_ref().map(|t| t.0), observed::name(&pod.metadata))
+    (
+        pod.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        observed::name(&pod.metadata),
+    )
 }
 
 /// Whom a change of a pod concerns, beyond what the counters of its ReplicaSet show.

@@ -32,7 +32,9 @@ fn pending(rollout: &Rollout, status: &RolloutStatus) -> Option<Timestamp> {
 /// Of the stable ReplicaSet first, then of the new one, then of the others; within one, the oldest first. Pods that are not
 /// ready carry nothing and go freely: a revision that crashes can always be restarted.
 pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
-    let Some(at) = pending(ctx.rollout, &draft.status) else { return };
+    let Some(at) = pending(ctx.rollout, &draft.status) else {
+        return;
+    };
     if draft.now < at {
         draft.wake_at(at);
         return;
@@ -62,7 +64,10 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
 /// The pods that were created before `at`, those on their way out included, in the order in which they go.
 fn old_pods<'a>(ctx: &Context<'a>, at: Timestamp) -> Vec<&'a Pod> {
     let stable = ctx.stable.into_iter();
-    let new = ctx.new.into_iter().filter(|_| !context::same(ctx.new, ctx.stable));
+    let new = ctx
+        .new
+        .into_iter()
+        .filter(|_| !context::same(ctx.new, ctx.stable));
     let in_order = stable.chain(new).chain(ctx.others.iter().copied());
     in_order.flat_map(|rs| old_pods_of(ctx, rs, at)).collect()
 }
@@ -86,7 +91,11 @@ fn old_pods_of<'a>(ctx: &Context<'a>, rs: &ReplicaSet, at: Timestamp) -> Vec<&'a
 /// 9 - 8 = 1. With a surge there are 12, all available: 12 - (12 - 2) = 2. maxUnavailable 0 counts as 1.
 fn budget(ctx: &Context) -> i64 {
     let counted: i64 = ctx.all().map(|rs| i64::from(rs.status.available_replicas)).sum();
-    let seen = ctx.all().flat_map(|rs| pods::of(ctx.observed, rs)).filter(|pod| pod.is_ready()).count();
+    let seen = ctx
+        .all()
+        .flat_map(|rs| pods::of(ctx.observed, rs))
+        .filter(|pod| pod.is_ready())
+        .count();
     let available = counted.min(i64::try_from(seen).unwrap_or(i64::MAX));
     let total: i64 = ctx.all().map(|rs| i64::from(rs.status.replicas)).sum();
     available - (ctx.replicas.max(total) - ctx.limits.unavailable.max(1))

@@ -16,12 +16,18 @@ pub(crate) fn noon() -> Timestamp {
 
 /// So many seconds after noon, as on the wire.
 pub(crate) fn at(seconds: i64) -> String {
-    noon().checked_add(SignedDuration::from_secs(seconds)).unwrap().to_string()
+    noon()
+        .checked_add(SignedDuration::from_secs(seconds))
+        .unwrap()
+        .to_string()
 }
 
 /// The plan at so many seconds after noon.
 pub(crate) fn plan_at(world: &Observed, seconds: i64) -> Plan {
-    plan(world, noon().checked_add(SignedDuration::from_secs(seconds)).unwrap())
+    plan(
+        world,
+        noon().checked_add(SignedDuration::from_secs(seconds)).unwrap(),
+    )
 }
 
 fn merge(into: &mut Value, from: &Value) {
@@ -122,7 +128,11 @@ pub(crate) fn add_pod(world: &mut Observed, hash: &str, name: &str, created: i64
     });
     merge(&mut object["status"], status);
     let pod = serde_json::from_value(object).unwrap();
-    world.pods.entry(format!("{hash}-uid")).or_default().push(Arc::new(pod));
+    world
+        .pods
+        .entry(format!("{hash}-uid"))
+        .or_default()
+        .push(Arc::new(pod));
 }
 
 /// The status of a pod whose container waits for this reason.

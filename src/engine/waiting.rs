@@ -14,25 +14,38 @@ pub(crate) const LONGEST: usize = 290;
 pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {
     let status = &draft.status;
     let count = |n: Option<i32>| i64::from(n.unwrap_or(0));
-    let (total, updated, available) =
-        (count(status.replicas), count(status.updated_replicas), count(status.available_replicas));
+    let (total, updated, available) = (
+        count(status.replicas),
+        count(status.updated_replicas),
+        count(status.available_replicas),
+    );
     let replicas = ctx.replicas;
     let (rule, how_far) = if let Some(progress) = restart::describe(ctx, status, draft.now) {
         ("rollout is restarting", Some(progress))
     } else if updated < replicas {
-        ("more replicas need to be updated", Some(format!("{updated} of {replicas} updated")))
+        (
+            "more replicas need to be updated",
+            Some(format!("{updated} of {replicas} updated")),
+        )
     } else if available < updated {
         let text = format!("{available} of {updated} available");
         ("updated replicas are still becoming available", Some(text))
     } else if total > updated {
         let old = total - updated;
-        ("old replicas are pending termination", Some(format!("{old} left")))
+        (
+            "old replicas are pending termination",
+            Some(format!("{old} left")),
+        )
     } else if status.stable_rs.is_none() || status.stable_rs != status.current_pod_hash {
         ("waiting for all steps to complete", None)
     } else {
         return None;
     };
-    let parts: Vec<String> = how_far.into_iter().chain(step(ctx, draft)).chain(obstacle(ctx, draft)).collect();
+    let parts: Vec<String> = how_far
+        .into_iter()
+        .chain(step(ctx, draft))
+        .chain(obstacle(ctx, draft))
+        .collect();
     if parts.is_empty() {
         return Some(rule.to_owned());
     }
@@ -43,12 +56,18 @@ pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {
 fn step(ctx: &Context, draft: &Draft) -> Option<String> {
     let steps = ctx.steps();
     let status = &draft.status;
-    if ctx.stable.is_none() || status.stable_rs == status.current_pod_hash || status.promote_full == Some(true) {
+    if ctx.stable.is_none()
+        || status.stable_rs == status.current_pod_hash
+        || status.promote_full == Some(true)
+    {
         return None;
     }
     let index = usize::try_from(status.current_step_index?).ok()?;
     let step = steps.get(index)?;
-    let run = status.canary.as_ref().and_then(|c| c.current_step_analysis_run_status.as_ref());
+    let run = status
+        .canary
+        .as_ref()
+        .and_then(|c| c.current_step_analysis_run_status.as_ref());
     let what = match run.filter(|_| step.analysis.is_some()) {
         Some(run) => format!("analysis {} is {}", run.name, run.status),
         None => steps::describe(step),
@@ -60,7 +79,10 @@ fn step(ctx: &Context, draft: &Draft) -> Option<String> {
 /// A pod that merely takes its time is not named: names that come and go would only make noise.
 pub(crate) fn obstacle(ctx: &Context, draft: &Draft) -> Option<String> {
     if let Some(failure) = find_condition(&draft.status, REPLICA_FAILURE).filter(|c| c.status == TRUE) {
-        return Some(format!("waiting for pods that cannot be made ({})", failure.message));
+        return Some(format!(
+            "waiting for pods that cannot be made ({})",
+            failure.message
+        ));
     }
     let new = ctx.new.into_iter();
     let rest = ctx.all().filter(|rs| !context::same(Some(rs), ctx.new));
@@ -68,7 +90,11 @@ pub(crate) fn obstacle(ctx: &Context, draft: &Draft) -> Option<String> {
         let pods = pods::of(ctx.observed, rs).iter();
         pods::oldest_in_trouble(pods.filter(|pod| !pod.is_ready()))
     })?;
-    Some(format!("waiting for pod {} to become ready ({})", observed::name(&pod.metadata), trouble.text))
+    Some(format!(
+        "waiting for pod {} to become ready ({})",
+        observed::name(&pod.metadata),
+        trouble.text
+    ))
 }
 
 #[cfg(test)]

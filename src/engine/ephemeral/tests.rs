@@ -17,8 +17,16 @@ fn canary() -> Value {
 
 fn updating(canary: &Value, status: &Value) -> Observed {
     let spec = json!({"strategy": {"canary": canary}});
-    let mut world = world(rollout(&spec, status), vec![replica_set("old", 1, 2, 2), replica_set("new", 2, 2, 2)]);
-    for (hash, name) in [("old", "old-a"), ("old", "old-b"), ("new", "new-a"), ("new", "new-b")] {
+    let mut world = world(
+        rollout(&spec, status),
+        vec![replica_set("old", 1, 2, 2), replica_set("new", 2, 2, 2)],
+    );
+    for (hash, name) in [
+        ("old", "old-a"),
+        ("old", "old-b"),
+        ("new", "new-a"),
+        ("new", "new-b"),
+    ] {
         add_pod(&mut world, hash, name, -60, &json!({}));
     }
     world
@@ -30,10 +38,19 @@ fn carry_out(world: &mut Observed, seconds: i64) -> Vec<String> {
     for intent in plan_at(world, seconds).intents {
         match intent {
             Intent::PatchReplicaSet(patch) if patch.scale.is_none() => {
-                done.push(format!("{} {:?} {:?}", patch.name, patch.template, patch.annotations));
-                let rs = world.replica_sets.iter_mut().find(|rs| rs.metadata.uid.as_deref() == Some(&patch.uid));
+                done.push(format!(
+                    "{} {:?} {:?}",
+                    patch.name, patch.template, patch.annotations
+                ));
+                let rs = world
+                    .replica_sets
+                    .iter_mut()
+                    .find(|rs| rs.metadata.uid.as_deref() == Some(&patch.uid));
                 let rs = Arc::make_mut(rs.unwrap());
-                for (part, changes) in [("labels", patch.template.labels), ("annotations", patch.template.annotations)] {
+                for (part, changes) in [
+                    ("labels", patch.template.labels),
+                    ("annotations", patch.template.annotations),
+                ] {
                     let at = &mut rs.spec.template.0["metadata"][part];
                     for (key, value) in changes {
                         match value {
@@ -52,7 +69,12 @@ fn carry_out(world: &mut Observed, seconds: i64) -> Vec<String> {
             }
             Intent::PatchPod { name, metadata, .. } => {
                 done.push(format!("{name} {metadata:?}"));
-                let pod = world.pods.values_mut().flatten().find(|p| p.metadata.name.as_deref() == Some(&name)).unwrap();
+                let pod = world
+                    .pods
+                    .values_mut()
+                    .flatten()
+                    .find(|p| p.metadata.name.as_deref() == Some(&name))
+                    .unwrap();
                 let mut labels = Map::from([("app".to_owned(), "a".to_owned())]);
                 let mut notes = Map::new();
                 for key in ["role", "only"] {
@@ -92,11 +114,18 @@ fn recorded(world: &Observed, index: usize) -> Option<Value> {
 
 #[test]
 fn each_part_gets_its_own_first_in_the_template_and_then_in_the_living_pods() {
-    let mut world = updating(&canary(), &json!({"currentStepIndex": 1, "pauseConditions": [
-        {"reason": "CanaryPauseStep", "startTime": "2026-01-02T11:00:00Z"}]}));
+    let mut world = updating(
+        &canary(),
+        &json!({"currentStepIndex": 1, "pauseConditions": [
+        {"reason": "CanaryPauseStep", "startTime": "2026-01-02T11:00:00Z"}]}),
+    );
     let done = carry_out(&mut world, 0);
     let names: Vec<&str> = done.iter().map(|d| d.split_once(' ').unwrap().0).collect();
-    assert_eq!(names, ["r-new", "r-old", "new-a", "new-b", "old-a", "old-b"], "{done:#?}");
+    assert_eq!(
+        names,
+        ["r-new", "r-old", "new-a", "new-b", "old-a", "old-b"],
+        "{done:#?}"
+    );
     assert_eq!(template_labels(&world, 0)["role"], "stable");
     assert_eq!(template_labels(&world, 1)["role"], "canary");
     assert_eq!(recorded(&world, 0).unwrap()["annotations"], json!({"since": "x"}));
@@ -105,8 +134,11 @@ fn each_part_gets_its_own_first_in_the_template_and_then_in_the_living_pods() {
 
 #[test]
 fn a_promoted_revision_changes_its_part_and_what_is_gone_is_forgotten_last() {
-    let mut world = updating(&canary(), &json!({"currentStepIndex": 1, "pauseConditions": [
-        {"reason": "CanaryPauseStep", "startTime": "2026-01-02T11:00:00Z"}]}));
+    let mut world = updating(
+        &canary(),
+        &json!({"currentStepIndex": 1, "pauseConditions": [
+        {"reason": "CanaryPauseStep", "startTime": "2026-01-02T11:00:00Z"}]}),
+    );
     carry_out(&mut world, 0);
     let spec = json!({"strategy": {"canary": canary()}});
     world.rollout = Arc::new(rollout(&spec, &json!({"stableRS": "new", "currentStepIndex": 2})));
@@ -130,9 +162,20 @@ fn a_promoted_revision_changes_its_part_and_what_is_gone_is_forgotten_last() {
     assert_eq!(done.len(), 6, "{done:#?}");
     // The template is right at once; the record still knows of what pods may have.
     assert_eq!(template_labels(&world, 1).get("only"), None);
-    assert_eq!(recorded(&world, 1).unwrap()["labels"], json!({"role": "stable", "only": "canary"}));
-    assert_eq!((template_labels(&world, 0).get("role"), recorded(&world, 0)), (None, None), "nothing is left of it");
-    assert!(world.pods["new-uid"].iter().all(|p| !p.marks.has_label("only", None) && p.marks.has_label("role", Some("stable"))));
+    assert_eq!(
+        recorded(&world, 1).unwrap()["labels"],
+        json!({"role": "stable", "only": "canary"})
+    );
+    assert_eq!(
+        (template_labels(&world, 0).get("role"), recorded(&world, 0)),
+        (None, None),
+        "nothing is left of it"
+    );
+    assert!(
+        world.pods["new-uid"]
+            .iter()
+            .all(|p| !p.marks.has_label("only", None) && p.marks.has_label("role", Some("stable")))
+    );
     let done = carry_out(&mut world, 11);
     assert_eq!(done.len(), 1, "{done:#?}");
     assert_eq!(recorded(&world, 1).unwrap()["labels"], json!({"role": "stable"}));
@@ -143,11 +186,12 @@ fn a_promoted_revision_changes_its_part_and_what_is_gone_is_forgotten_last() {
 fn a_key_of_the_template_comes_back_and_means_no_other_revision() {
     let pause = json!({"currentStepIndex": 1, "pauseConditions": [
         {"reason": "CanaryPauseStep", "startTime": "2026-01-02T11:00:00Z"}]});
-    let spec = |metadata: Value| {
-        json!({"template": {"metadata": {"labels": {"role": "own"}}}, "strategy": {"canary": metadata}})
-    };
+    let spec = |metadata: Value| json!({"template": {"metadata": {"labels": {"role": "own"}}}, "strategy": {"canary": metadata}});
     let mut world = updating(&json!({}), &pause);
-    world.rollout = Arc::new(rollout(&spec(json!({"canaryMetadata": {"labels": {"role": "canary"}}})), &pause));
+    world.rollout = Arc::new(rollout(
+        &spec(json!({"canaryMetadata": {"labels": {"role": "canary"}}})),
+        &pause,
+    ));
     Arc::make_mut(&mut world.replica_sets[1]).spec.template.0["metadata"]["labels"]["role"] = json!("own");
     carry_out(&mut world, 0);
     assert_eq!(template_labels(&world, 1)["role"], "canary");
@@ -164,7 +208,9 @@ fn a_key_of_the_template_comes_back_and_means_no_other_revision() {
 fn created(status: &Value, sets: Vec<ReplicaSet>) -> NewReplicaSet {
     let spec = json!({"strategy": {"canary": canary()}});
     let plan = plan_at(&world(rollout(&spec, status), sets), 0);
-    let Some(Intent::CreateReplicaSet(new)) = plan.intents.first().cloned() else { panic!("{plan:?}") };
+    let Some(Intent::CreateReplicaSet(new)) = plan.intents.first().cloned() else {
+        panic!("{plan:?}")
+    };
     *new
 }
 
@@ -174,7 +220,10 @@ fn a_new_replica_set_has_it_from_its_creation() {
     assert_eq!(first.template["metadata"]["labels"]["role"], "stable");
     assert_eq!(first.template["metadata"]["annotations"]["since"], "x");
     assert_eq!(first.labels.get("role"), None, "it is the pods' alone");
-    let next = created(&json!({"currentPodHash": "old", "observedGeneration": "2"}), vec![replica_set("old", 1, 4, 4)]);
+    let next = created(
+        &json!({"currentPodHash": "old", "observedGeneration": "2"}),
+        vec![replica_set("old", 1, 4, 4)],
+    );
     assert_eq!(next.template["metadata"]["labels"]["role"], "canary");
     let recorded: Value = serde_json::from_str(&next.annotations[RECORD]).unwrap();
     assert_eq!(recorded, json!({"labels": {"role": "canary", "only": "canary"}}));
@@ -182,7 +231,8 @@ fn a_new_replica_set_has_it_from_its_creation() {
 
 #[test]
 fn many_pods_are_changed_over_several_passes() {
-    let spec = json!({"replicas": 120, "strategy": {"canary": {"stableMetadata": {"labels": {"role": "stable"}}}}});
+    let spec =
+        json!({"replicas": 120, "strategy": {"canary": {"stableMetadata": {"labels": {"role": "stable"}}}}});
     let status = json!({"stableRS": "new", "currentStepIndex": 2});
     let mut world = world(rollout(&spec, &status), vec![replica_set("new", 2, 120, 120)]);
     for i in 0..120 {
@@ -191,7 +241,10 @@ fn many_pods_are_changed_over_several_passes() {
     let pods = |world: &Observed| {
         let plan = plan_at(world, 0);
         assert!(plan.wake.is_some());
-        plan.intents.iter().filter(|i| matches!(i, Intent::PatchPod { .. })).count()
+        plan.intents
+            .iter()
+            .filter(|i| matches!(i, Intent::PatchPod { .. }))
+            .count()
     };
     assert_eq!(pods(&world), PODS_A_PASS);
 }

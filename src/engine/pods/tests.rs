@@ -1,4 +1,7 @@
-#![expect(clippy::needless_pass_by_value, reason = "the samples are made where they are used")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the samples are made where they are used"
+)]
 
 use serde_json::{Value, json};
 
@@ -34,9 +37,18 @@ fn the_words_say_what_is_wrong() {
         ]}))
     };
     for (pod, want) in [
-        (container(0, waits("ErrImagePull"), json!({})), Some("ImagePullBackOff: image a:v9")),
-        (container(0, waits("ImagePullBackOff"), json!({})), Some("ImagePullBackOff: image a:v9")),
-        (container(0, waits("InvalidImageName"), json!({})), Some("InvalidImageName: image a:v9")),
+        (
+            container(0, waits("ErrImagePull"), json!({})),
+            Some("ImagePullBackOff: image a:v9"),
+        ),
+        (
+            container(0, waits("ImagePullBackOff"), json!({})),
+            Some("ImagePullBackOff: image a:v9"),
+        ),
+        (
+            container(0, waits("InvalidImageName"), json!({})),
+            Some("InvalidImageName: image a:v9"),
+        ),
         (
             container(0, waits("CreateContainerConfigError"), json!({})),
             Some("CreateContainerConfigError: container app: some words"),
@@ -56,7 +68,10 @@ fn the_words_say_what_is_wrong() {
         (container(1, json!({"running": {}}), ended(1, "Error")), None),
         (container(7, json!({"running": {}}), ended(0, "Completed")), None),
         (container(0, waits("ContainerCreating"), json!({})), None),
-        (unschedulable("0/5 nodes are available"), Some("Unschedulable: 0/5 nodes are available")),
+        (
+            unschedulable("0/5 nodes are available"),
+            Some("Unschedulable: 0/5 nodes are available"),
+        ),
         (pod(&json!({"phase": "Pending"})), None),
     ] {
         assert_eq!(trouble(&pod).map(|t| t.text).as_deref(), want, "{pod:?}");
@@ -85,7 +100,12 @@ fn only_a_change_of_the_trouble_stirs() {
         (None, &well, false, Stirs::Nobody),
         (Some(&well), &well, false, Stirs::Nobody),
         (Some(&well), &pull("ErrImagePull"), false, Stirs::Everybody),
-        (Some(&pull("ErrImagePull")), &pull("ImagePullBackOff"), false, Stirs::Nobody),
+        (
+            Some(&pull("ErrImagePull")),
+            &pull("ImagePullBackOff"),
+            false,
+            Stirs::Nobody,
+        ),
         (Some(&pull("ImagePullBackOff")), &well, false, Stirs::Everybody),
         (Some(&crash(1)), &crash(2), false, Stirs::Everybody),
         (Some(&crash(2)), &crash(3), false, Stirs::Nobody),

@@ -22,10 +22,16 @@ fn paused(restart_at: i64) -> Observed {
         &json!({"currentStepIndex": 1, "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": at(-60)}],
                 "controllerPause": true}),
     );
-    let mut world = world(rollout, vec![replica_set("old", 1, 2, 2), replica_set("new", 2, 2, 2)]);
-    for (hash, name, created) in
-        [("new", "new-a", -500), ("new", "new-b", -600), ("old", "old-a", -800), ("old", "old-b", -900)]
-    {
+    let mut world = world(
+        rollout,
+        vec![replica_set("old", 1, 2, 2), replica_set("new", 2, 2, 2)],
+    );
+    for (hash, name, created) in [
+        ("new", "new-a", -500),
+        ("new", "new-b", -600),
+        ("old", "old-a", -800),
+        ("old", "old-b", -900),
+    ] {
         add_pod(&mut world, hash, name, created, &json!({}));
     }
     world
@@ -37,7 +43,11 @@ fn the_oldest_stable_pod_goes_first_and_only_as_many_as_may_be_missing() {
     assert_eq!(evicted(&world, 1), ["old-b"], "maxUnavailable 1 of 4");
     let plan = plan_at(&world, 1);
     assert_eq!(plan.status.restarted_at, None);
-    assert_eq!(plan.wake, Some(noon() + SignedDuration::from_secs(31)), "budgets of disruption are asked again");
+    assert_eq!(
+        plan.wake,
+        Some(noon() + SignedDuration::from_secs(31)),
+        "budgets of disruption are asked again"
+    );
     // Its replacement is not available yet: nothing more goes.
     world.replica_sets[0] = replica_set("old", 1, 2, 1).into();
     world.pods.get_mut("old-uid").unwrap().pop();
@@ -57,7 +67,11 @@ fn counters_that_lag_behind_an_eviction_let_no_further_pod_go() {
     let pod = std::sync::Arc::make_mut(&mut world.pods.get_mut("old-uid").unwrap()[1]);
     pod.metadata.deletion_timestamp = pod.metadata.creation_timestamp.clone();
     assert!(evicted(&world, 1).is_empty());
-    assert_eq!(plan_at(&world, 1).status.restarted_at, None, "one that is on its way out is not gone");
+    assert_eq!(
+        plan_at(&world, 1).status.restarted_at,
+        None,
+        "one that is on its way out is not gone"
+    );
 }
 
 #[test]
@@ -66,7 +80,11 @@ fn the_restart_is_over_when_no_old_pod_is_left() {
     let plan = plan_at(&world, 1);
     assert!(plan.intents.is_empty());
     assert_eq!(plan.status.restarted_at, world.rollout.spec.restart_at);
-    assert_eq!(plan.status.message.as_deref(), Some("CanaryPauseStep"), "the pause goes on");
+    assert_eq!(
+        plan.status.message.as_deref(),
+        Some("CanaryPauseStep"),
+        "the pause goes on"
+    );
 }
 
 #[test]
@@ -79,7 +97,10 @@ fn a_restart_in_the_future_is_waited_for() {
 
 #[test]
 fn pods_that_are_not_ready_go_freely() {
-    let rollout = rollout(&json!({"restartAt": at(0)}), &json!({"stableRS": "new", "currentStepIndex": 2}));
+    let rollout = rollout(
+        &json!({"restartAt": at(0)}),
+        &json!({"stableRS": "new", "currentStepIndex": 2}),
+    );
     let mut world = world(rollout, vec![replica_set("new", 2, 4, 0)]);
     for name in ["a", "b", "c", "d"] {
         add_pod(&mut world, "new", name, -60, &waiting("CrashLoopBackOff"));
@@ -90,10 +111,16 @@ fn pods_that_are_not_ready_go_freely() {
 #[test]
 fn scaling_goes_first() {
     let rollout = rollout(&json!({"restartAt": at(0)}), &json!({}));
-    let mut world = world(rollout, vec![replica_set("old", 1, 4, 4), replica_set("new", 2, 0, 0)]);
+    let mut world = world(
+        rollout,
+        vec![replica_set("old", 1, 4, 4), replica_set("new", 2, 0, 0)],
+    );
     for name in ["a", "b", "c", "d"] {
         add_pod(&mut world, "old", name, -60, &json!({}));
     }
     let intents = plan_at(&world, 1).intents;
-    assert!(matches!(intents.as_slice(), [Intent::PatchReplicaSet(_)]), "{intents:?}");
+    assert!(
+        matches!(intents.as_slice(), [Intent::PatchReplicaSet(_)]),
+        "{intents:?}"
+    );
 }

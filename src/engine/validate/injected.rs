@@ -9,17 +9,38 @@ use crate::api::rollout::{AntiAffinity, RolloutSpec};
 
 /// Labels and annotations that Kubernetes takes, none of which the selectors rest on: ReplicaSets and Services would lose
 /// their pods.
-pub(super) fn metadata(at: &str, spec: &RolloutSpec, metadata: Option<&PodTemplateMetadata>) -> Result<(), Invalid> {
-    let Some(PodTemplateMetadata { labels: own, annotations }) = metadata else { return Ok(()) };
+pub(super) fn metadata(
+    at: &str,
+    spec: &RolloutSpec,
+    metadata: Option<&PodTemplateMetadata>,
+) -> Result<(), Invalid> {
+    let Some(PodTemplateMetadata {
+        labels: own,
+        annotations,
+    }) = metadata
+    else {
+        return Ok(());
+    };
     let selector = spec.selector.clone().unwrap_or_default();
-    let in_expressions = selector.match_expressions.iter().flatten().map(|need| need.key.clone());
-    let mut reserved: Vec<String> = selector.match_labels.iter().flatten().map(|(key, _)| key.clone()).collect();
+    let in_expressions = selector
+        .match_expressions
+        .iter()
+        .flatten()
+        .map(|need| need.key.clone());
+    let mut reserved: Vec<String> = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .map(|(key, _)| key.clone())
+        .collect();
     reserved.extend(in_expressions);
     reserved.push(labels::POD_TEMPLATE_HASH.to_owned());
     keys(&format!("{at}.labels"), own)?;
     for (key, value) in own {
         if reserved.contains(key) {
-            return Err(format!("{at}.labels: Invalid value: \"{key}\": pods are selected by this label"));
+            return Err(format!(
+                "{at}.labels: Invalid value: \"{key}\": pods are selected by this label"
+            ));
         }
         if !is_label_value(value) {
             return Err(format!(
@@ -43,9 +64,13 @@ fn keys(at: &str, map: &BTreeMap<String, String>) -> Result<(), Invalid> {
 
 /// A qualified name: at most 63 characters of a label's, after an optional DNS name and a slash.
 fn is_key(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) = key
+        .split_once('/')
+        .map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let is_part = |part: &str| {
-        let inner = part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let inner = part
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         inner && !part.is_empty() && !part.starts_with('-') && !part.ends_with('-')
     };
     !name.is_empty()
@@ -64,7 +89,9 @@ fn is_label_value(value: &str) -> bool {
 /// Exactly one of the two variants; a weight that the scheduler takes.
 pub(super) fn anti_affinity(at: &str, settings: Option<&AntiAffinity>) -> Result<(), Invalid> {
     let Some(settings) = settings else { return Ok(()) };
-    let required = settings.required_during_scheduling_ignored_during_execution.is_some();
+    let required = settings
+        .required_during_scheduling_ignored_during_execution
+        .is_some();
     match &settings.preferred_during_scheduling_ignored_during_execution {
         Some(_) if required => Err(format!(
             "{at}: Invalid value: requiredDuringSchedulingIgnoredDuringExecution and \
@@ -91,28 +118,43 @@ mod tests {
 
     fn refusal(canary: &Value) -> String {
         let spec = json!({"strategy": {"canary": canary}});
-        validate::spec(&rollout(&spec, &json!({})).spec).err().unwrap_or_default()
+        validate::spec(&rollout(&spec, &json!({})).spec)
+            .err()
+            .unwrap_or_default()
     }
 
     #[test]
     fn every_mistake_is_named_with_its_path() {
         let metadata = |labels: Value| json!({"canaryMetadata": {"labels": labels}});
         let affinity = |value: Value| json!({"antiAffinity": value});
-        let preferred = |weight: i32| json!({"preferredDuringSchedulingIgnoredDuringExecution": {"weight": weight}});
+        let preferred =
+            |weight: i32| json!({"preferredDuringSchedulingIgnoredDuringExecution": {"weight": weight}});
         for (canary, want) in [
             (metadata(json!({"role": "canary", "example.com/x": ""})), ""),
-            (metadata(json!({"app": "b"})), "canaryMetadata.labels: Invalid value: \"app\": pods are selected"),
+            (
+                metadata(json!({"app": "b"})),
+                "canaryMetadata.labels: Invalid value: \"app\": pods are selected",
+            ),
             (
                 metadata(json!({"rollouts-pod-template-hash": "b"})),
                 "canaryMetadata.labels: Invalid value: \"rollouts-pod-template-hash\": pods",
             ),
-            (metadata(json!({"role": "a b"})), "canaryMetadata.labels[role]: Invalid value: \"a b\": a label"),
-            (metadata(json!({"-role": "a"})), "canaryMetadata.labels: Invalid value: \"-role\": must be a name"),
+            (
+                metadata(json!({"role": "a b"})),
+                "canaryMetadata.labels[role]: Invalid value: \"a b\": a label",
+            ),
+            (
+                metadata(json!({"-role": "a"})),
+                "canaryMetadata.labels: Invalid value: \"-role\": must be a name",
+            ),
             (
                 json!({"stableMetadata": {"annotations": {"A.b/c": "any thing"}}}),
                 "stableMetadata.annotations: Invalid value: \"A.b/c\": must be a name",
             ),
-            (json!({"stableMetadata": {"annotations": {"b.c/D": "any thing"}}}), ""),
+            (
+                json!({"stableMetadata": {"annotations": {"b.c/D": "any thing"}}}),
+                "",
+            ),
             (affinity(json!({})), "antiAffinity: Required value: set"),
             (affinity(preferred(1)), ""),
             (affinity(preferred(100)), ""),
@@ -120,7 +162,10 @@ mod tests {
                 affinity(preferred(101)),
                 "antiAffinity.preferredDuringSchedulingIgnoredDuringExecution.weight: Invalid value: 101: must be",
             ),
-            (affinity(json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})), ""),
+            (
+                affinity(json!({"requiredDuringSchedulingIgnoredDuringExecution": {}})),
+                "",
+            ),
             (
                 affinity(json!({
                     "requiredDuringSchedulingIgnoredDuringExecution": {},
@@ -129,12 +174,21 @@ mod tests {
                 "antiAffinity: Invalid value: requiredDuringSchedulingIgnoredDuringExecution and",
             ),
             (json!({"failFast": {}}), ""),
-            (json!({"failFast": {"failingPods": 0}}), "failFast.failingPods: Invalid value: 0: must be"),
-            (json!({"failFast": {"graceSeconds": -1}}), "failFast.graceSeconds: Invalid value: -1: must be"),
+            (
+                json!({"failFast": {"failingPods": 0}}),
+                "failFast.failingPods: Invalid value: 0: must be",
+            ),
+            (
+                json!({"failFast": {"graceSeconds": -1}}),
+                "failFast.graceSeconds: Invalid value: -1: must be",
+            ),
         ] {
             let found = refusal(&canary);
             let found = found.strip_prefix("spec.strategy.canary.").unwrap_or(&found);
-            assert!(found.starts_with(want) && found.is_empty() == want.is_empty(), "{canary}: {found}");
+            assert!(
+                found.starts_with(want) && found.is_empty() == want.is_empty(),
+                "{canary}: {found}"
+            );
         }
     }
 }

@@ -8,7 +8,13 @@ fn message(world: &Observed) -> String {
 }
 
 fn updating(spec: &Value, status: &Value, old: (i32, i32), new: (i32, i32)) -> Observed {
-    world(rollout(spec, status), vec![replica_set("old", 1, old.0, old.1), replica_set("new", 2, new.0, new.1)])
+    world(
+        rollout(spec, status),
+        vec![
+            replica_set("old", 1, old.0, old.1),
+            replica_set("new", 2, new.0, new.1),
+        ],
+    )
 }
 
 #[test]
@@ -21,12 +27,18 @@ fn the_words_of_the_contract_come_first_and_then_how_far_it_is() {
             updating(&none, &none, (3, 3), (1, 1)),
             "more replicas need to be updated: 1 of 4 updated, step 1 of 2 (setWeight: 50)",
         ),
-        (updating(&none, &done, (1, 1), (3, 3)), "more replicas need to be updated: 3 of 4 updated"),
+        (
+            updating(&none, &done, (1, 1), (3, 3)),
+            "more replicas need to be updated: 3 of 4 updated",
+        ),
         (
             updating(&none, &promoted, (0, 0), (4, 3)),
             "updated replicas are still becoming available: 3 of 4 available",
         ),
-        (updating(&none, &promoted, (2, 2), (4, 4)), "old replicas are pending termination: 2 left"),
+        (
+            updating(&none, &promoted, (2, 2), (4, 4)),
+            "old replicas are pending termination: 2 left",
+        ),
         (
             updating(&json!({"restartAt": at(-5)}), &promoted, (0, 0), (4, 4)),
             "",
@@ -36,7 +48,10 @@ fn the_words_of_the_contract_come_first_and_then_how_far_it_is() {
             "rollout is restarting: pods restart at 2026-01-02T12:01:30Z",
         ),
         (updating(&none, &promoted, (0, 0), (4, 4)), ""),
-        (updating(&json!({"paused": true}), &none, (3, 3), (1, 1)), "manually paused"),
+        (
+            updating(&json!({"paused": true}), &none, (3, 3), (1, 1)),
+            "manually paused",
+        ),
     ] {
         assert_eq!(message(&world), want);
     }
@@ -52,17 +67,28 @@ fn an_analysis_is_named_with_its_phase() {
     let mut world = updating(&spec, &status, (2, 2), (2, 2));
     world.abilities.providers = &["web"];
     let template = json!({"metrics": [{"name": "m", "provider": {"web": {"url": "http://x"}}}]});
-    world.templates.insert(("t".to_owned(), false), std::sync::Arc::new(serde_json::from_value(template).unwrap()));
+    world.templates.insert(
+        ("t".to_owned(), false),
+        std::sync::Arc::new(serde_json::from_value(template).unwrap()),
+    );
     let run = json!({
         "metadata": {"name": "r-new-2-1", "namespace": "n"}, "spec": {"metrics": []}, "status": {"phase": "Running"},
     });
-    world.analysis_runs.push(std::sync::Arc::new(serde_json::from_value(run).unwrap()));
+    world
+        .analysis_runs
+        .push(std::sync::Arc::new(serde_json::from_value(run).unwrap()));
     assert_eq!(
         message(&world),
         "more replicas need to be updated: 2 of 4 updated, step 2 of 2 (analysis r-new-2-1 is Running)"
     );
-    world.replica_sets = vec![replica_set("old", 1, 0, 0).into(), replica_set("new", 2, 4, 4).into()];
-    assert_eq!(message(&world), "waiting for all steps to complete: step 2 of 2 (analysis r-new-2-1 is Running)");
+    world.replica_sets = vec![
+        replica_set("old", 1, 0, 0).into(),
+        replica_set("new", 2, 4, 4).into(),
+    ];
+    assert_eq!(
+        message(&world),
+        "waiting for all steps to complete: step 2 of 2 (analysis r-new-2-1 is Running)"
+    );
 }
 
 #[test]
@@ -86,7 +112,13 @@ fn a_missed_deadline_names_the_pod_too() {
     }], "updatedReplicas": 2, "replicas": 4, "readyReplicas": 2, "availableReplicas": 2});
     let mut world = updating(&json!({}), &missed, (2, 2), (2, 0));
     assert_eq!(message(&world), "ProgressDeadlineExceeded: timed out.");
-    add_pod(&mut world, "new", "r-new-a", -10, &waiting("CreateContainerConfigError"));
+    add_pod(
+        &mut world,
+        "new",
+        "r-new-a",
+        -10,
+        &waiting("CreateContainerConfigError"),
+    );
     let want = "ProgressDeadlineExceeded: timed out. It is waiting for pod r-new-a to become ready \
                 (CreateContainerConfigError: container app)";
     assert_eq!(message(&world), want);
@@ -96,13 +128,18 @@ fn a_missed_deadline_names_the_pod_too() {
 fn a_long_message_is_cut() {
     let mut world = updating(&json!({}), &json!({}), (2, 2), (2, 0));
     let rs = std::sync::Arc::make_mut(&mut world.replica_sets[1]);
-    rs.status.conditions.push(crate::api::replica_set::ReplicaSetCondition {
-        type_: "ReplicaFailure".to_owned(),
-        status: "True".to_owned(),
-        message: "exceeded quota ".repeat(100),
-        ..Default::default()
-    });
+    rs.status
+        .conditions
+        .push(crate::api::replica_set::ReplicaSetCondition {
+            type_: "ReplicaFailure".to_owned(),
+            status: "True".to_owned(),
+            message: "exceeded quota ".repeat(100),
+            ..Default::default()
+        });
     let message = message(&world);
-    assert!(message.contains("waiting for pods that cannot be made (exceeded quota"), "{message}");
+    assert!(
+        message.contains("waiting for pods that cannot be made (exceeded quota"),
+        "{message}"
+    );
     assert!(message.chars().count() < 300, "{message}");
 }
