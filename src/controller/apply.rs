@@ -408,6 +408,13 @@ impl Applier<'_> {
             &format!("{metadata}/annotations"),
             &patch.template.annotations,
         );
+        match &patch.affinity {
+            None => {}
+            Some(Value::Null) => steps.push(json!({"op": "remove", "path": "/spec/template/spec/affinity"})),
+            Some(value) => {
+                steps.push(json!({"op": "add", "path": "/spec/template/spec/affinity", "value": value}));
+            }
+        }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
         let api: Api<ReplicaSet> = self.replica_sets();
         let params = PatchParams {
@@ -483,8 +490,9 @@ impl Applier<'_> {
         Ok(Done::Yes(None))
     }
 
-    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget, or gone already: then another
-    /// pass asks again, or has nothing to ask for.
+    /// An eviction of exactly the pod that was looked at. Refused by a PodDisruptionBudget (429), by several of them that the
+    /// API server cannot reconcile (500), or gone already: then another pass asks again, or has nothing to ask for. Nothing
+    /// else of the rollout waits for it.
     async fn evict_pod(&self, name: &str, uid: &str, resource_version: &str) -> Result<Done, Error> {
         let body = json!({
             "apiVersion": "policy/v1",
@@ -508,8 +516,10 @@ impl Applier<'_> {
             Ok(_) => self
                 .written
                 .note_after(self.uid(), Kind::Pod, name, resource_version, self.now),
-            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.code == 429 || s.is_not_found()) =>
-                {}
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if [404, 429, 500].contains(&s.code)) =>
+            {
+                tracing::debug!(name, reason = %source, "a pod was not evicted");
+            }
             Err(error) => return Err(error),
         }
         Ok(Done::Yes(None))

@@ -299,11 +299,11 @@ fn forget<K>(owned: &mut Owned<K>, object: &K)
 where
     K: Resource<DynamicType = ()> + 'static,
 {
-    let owner = owner_key(object);
-    if let Some(all) = owned.get_mut(&owner) {
+    let group = owner_key(object);
+    if let Some(all) = owned.get_mut(&group) {
         all.remove(&key(object));
         if all.is_empty() {
-            owned.remove(&owner);
+            owned.remove(&group);
         }
     }
 }

@@ -504,3 +504,6 @@ fn run_passes<'a>(
     let all = stream::select(all, service_passes.map(|_| ()));
     Box::pin(all.for_each(|()| async {}))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::observed;
 use super::plan::{Intent, Notice, ReplicaSetPatch};
 use super::replicas::{self, Arms, Counts, FULL_WEIGHT, Pair, Scaled};
 use super::revision::{self, patch_of};
-use super::{ephemeral, fail_fast, restart, runs, services, steps};
+use super::{anti_affinity, ephemeral, fail_fast, restart, runs, services, steps};
 use crate::api::names::{annotations, events};
 use crate::api::replica_set::ReplicaSet;
 
@@ -24,6 +24,7 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
     }
     services::point_canary(ctx, draft);
     ephemeral::templates(ctx, draft);
+    anti_affinity::reconcile(ctx, draft);
     scale(ctx, draft);
     ephemeral::living_pods(ctx, draft);
     // While ReplicaSets are scaled, their counts say nothing of how many pods may be missing. A restart waits for that, and

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::draft::Draft;
-use super::waiting;
+use super::{pods, waiting};
 use crate::api::names::{RolloutPhase, reasons};
 
 /// Sets phase and message by the first rule that matches (wire contract 2.5). The message begins with the contract's
@@ -25,7 +25,7 @@ fn of(ctx: &Context, draft: &Draft) -> (RolloutPhase, String) {
         if c.reason == reasons::PROGRESS_DEADLINE_EXCEEDED
             && let Some(obstacle) = waiting::obstacle(ctx, draft)
         {
-            message.push_str(&format!(" It is {obstacle}"));
+            message = pods::shortened(&format!("{message} It is {obstacle}"), waiting::LONGEST);
         }
         return (RolloutPhase::Degraded, message);
     }

@@ -194,6 +194,8 @@ pub struct ReplicaSetPatch {
     pub has_annotations: bool,
     /// Changes to the labels and annotations of its template.
     pub template: MetadataPatch,
+    /// The whole of the template's affinity anew; null to remove it.
+    pub affinity: Option<Value>,
     /// Whether the template has any annotation already.
     pub has_template_annotations: bool,
     /// The new `spec.minReadySeconds`.

@@ -80,20 +80,23 @@ fn container_trouble(container: &ContainerTrouble) -> Option<Trouble> {
             format!("{waiting}: image {}", shortened(image, QUOTED)),
         ),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            let words = shortened(message, QUOTED);
-            (
-                TroubleKind::Config,
-                format!("{waiting}: container {name}: {words}"),
-            )
+            let words = if message.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", shortened(message, QUOTED))
+            };
+            (TroubleKind::Config, format!("{waiting}: container {name}{words}"))
         }
         other if other == "CrashLoopBackOff" || (failed && *restarts >= REPEATED) => {
-            let mut text = format!("CrashLoopBackOff: container {name}");
-            if let Some((code, reason)) = ended {
-                text.push_str(&format!(" exited with code {code}"));
-                if !["", "Error", "Completed"].contains(&reason.as_str()) {
-                    text.push_str(&format!(" ({reason})"));
+            let text = match ended {
+                None => format!("CrashLoopBackOff: container {name}"),
+                Some((code, reason)) if ["", "Error", "Completed"].contains(&reason.as_str()) => {
+                    format!("CrashLoopBackOff: container {name} exited with code {code}")
                 }
-            }
+                Some((code, reason)) => {
+                    format!("CrashLoopBackOff: container {name} exited with code {code} ({reason})")
+                }
+            };
             (TroubleKind::Crash, text)
         }
         _ => return None,

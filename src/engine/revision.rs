@@ -149,10 +149,7 @@ fn new_replica_set(ctx: &Context, name: &str, revision: i64, notices: Vec<Notice
             ephemeral::record(metadata),
         );
     }
-    if let (Some(settings), Some(stable)) = (&ctx.canary.anti_affinity, ctx.stable) {
-        let namespace = ctx.rollout.metadata.namespace.as_deref().unwrap_or_default();
-        anti_affinity::inject(&mut template, settings, hash_of(stable), namespace);
-    }
+    anti_affinity::inject(ctx, &mut template);
     NewReplicaSet {
         name: name.to_owned(),
         pod_hash: hash.clone(),

@@ -9,7 +9,7 @@ use crate::api::names::conditions::{REPLICA_FAILURE, TRUE};
 use crate::api::rollout::RolloutStatus;
 
 /// The longest message, in characters: the status is no place for a log.
-const LONGEST: usize = 290;
+pub(crate) const LONGEST: usize = 290;
 
 /// The message by rules 5 to 11 of the contract (2.5); `None` when there is nothing left to wait for.
 pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {

@@ -106,7 +106,11 @@ async fn an_eviction_is_of_the_pod_that_was_looked_at_and_waited_for() {
 
 #[tokio::test]
 async fn an_eviction_may_be_refused_by_a_budget_or_come_too_late() {
-    for (code, reason) in [(429, "TooManyRequests"), (404, "NotFound")] {
+    for (code, reason) in [
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (404, "NotFound"),
+    ] {
         let (_, done, written) = apply(
             evict(),
             StatusCode::from_u16(code).unwrap(),
@@ -161,6 +165,7 @@ async fn a_template_is_changed_key_by_key() {
         uid: "rs-uid".to_owned(),
         has_annotations: true,
         template: metadata(),
+        affinity: Some(Value::Null),
         ..ReplicaSetPatch::default()
     });
     let (seen, done, _) = apply(
@@ -182,6 +187,7 @@ async fn a_template_is_changed_key_by_key() {
             {"op": "add", "path": format!("{at}/labels/role"), "value": "stable"},
             {"op": "add", "path": format!("{at}/annotations"), "value": {}},
             {"op": "add", "path": format!("{at}/annotations/since"), "value": "x"},
+            {"op": "remove", "path": "/spec/template/spec/affinity"},
         ])
     );
     assert_eq!(done.unwrap(), Done::Yes(None));

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the samples are made where they are used"
+)]
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -105,6 +105,26 @@ fn the_oldest_pod_in_trouble_is_named_and_stays_named() {
 }
 
 #[test]
+fn a_missed_deadline_names_the_pod_too() {
+    let missed = json!({"conditions": [{
+        "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out.",
+        "lastUpdateTime": at(-900), "lastTransitionTime": at(-900),
+    }], "updatedReplicas": 2, "replicas": 4, "readyReplicas": 2, "availableReplicas": 2});
+    let mut world = updating(&json!({}), &missed, (2, 2), (2, 0));
+    assert_eq!(message(&world), "ProgressDeadlineExceeded: timed out.");
+    add_pod(
+        &mut world,
+        "new",
+        "r-new-a",
+        -10,
+        &waiting("CreateContainerConfigError"),
+    );
+    let want = "ProgressDeadlineExceeded: timed out. It is waiting for pod r-new-a to become ready \
+                (CreateContainerConfigError: container app)";
+    assert_eq!(message(&world), want);
+}
+
+#[test]
 fn a_long_message_is_cut() {
     let mut world = updating(&json!({}), &json!({}), (2, 2), (2, 0));
     let rs = std::sync::Arc::make_mut(&mut world.replica_sets[1]);
