@@ -180,8 +180,9 @@ fn canary_reached(ctx: &Context, canary: &Counts, want: i64) -> bool {
     }
 }
 
-/// Why the new revision becomes the stable one now; `None` while it does not.
-pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
+/// Why the new revision becomes the stable one now; `None` while it does not. The last step has to be committed as done
+/// before: clients expect its event, then the scaling that follows from it, then the completion (wire contract 4.2).
+pub(crate) fn promotion(ctx: &Context) -> Option<String> {
     let canary = counts(ctx.new);
     if !canary.observed || canary.available < ctx.replicas || ctx.is_aborted() {
         return None;
@@ -196,8 +197,7 @@ pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
         return Some("Rollback within window".to_owned());
     }
     let total = ctx.steps().len();
-    let done = draft.status.current_step_index.and_then(|i| usize::try_from(i).ok()).unwrap_or(0);
-    (done >= total).then(|| format!("Completed all {total} canary steps"))
+    (ctx.step_index().unwrap_or(0) >= total).then(|| format!("Completed all {total} canary steps"))
 }
 
 /// The hash of the new ReplicaSet.

@@ -189,7 +189,7 @@ fn promote(ctx: &Context, draft: &mut Draft) {
     if ctx.is_held() || !draft.status.pause_conditions.is_empty() {
         return;
     }
-    let Some(why) = canary::promotion(ctx, draft) else { return };
+    let Some(why) = canary::promotion(ctx) else { return };
     let hash = canary::new_hash(ctx);
     let revision = canary::new_revision(ctx);
     draft.status.stable_rs = Some(hash.to_owned());

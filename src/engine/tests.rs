@@ -1,5 +1,6 @@
 mod bugs;
 mod ownership;
+mod story;
 mod support;
 mod takeover;
 mod workload;
