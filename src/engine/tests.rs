@@ -1,4 +1,5 @@
 mod bugs;
+mod limits;
 mod ownership;
 mod story;
 mod support;
