@@ -2,9 +2,11 @@
 
 mod abort;
 mod bugs;
+mod limits;
 mod ownership;
 mod progress;
 mod scaling;
+mod story;
 mod support;
 mod takeover;
 mod workload;
