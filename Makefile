@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down bench test-node
+.PHONY: help demo demo-down test fmt lint unit controlplane node bench crds
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## A good and a bad release on a real cluster (KEEP=1 keeps it; KUBECONFIG=... uses yours)
 	@examples/demo/run.sh
@@ -10,8 +10,26 @@ demo: ## A good and a bad release on a real cluster (KEEP=1 keeps it; KUBECONFIG
 demo-down: ## Take away what `make demo KEEP=1` left
 	@examples/demo/run.sh down
 
-bench: ## API calls, CPU and memory of a canary, alone and 200 at once
+test: ## Everything below, in this order
+	@tests/run.sh
+
+fmt: ## Formatting
+	@tests/run.sh fmt
+
+lint: ## Clippy, go vet, the syntax of the scripts
+	@tests/run.sh lint
+
+unit: ## Rings 1 and 2: no cluster
+	@tests/run.sh unit
+
+controlplane: ## Ring 3: a real control plane with faked pods
+	@tests/run.sh controlplane
+
+node: ## Ring 4: the demo and all else that needs real pods (root)
+	@tests/run.sh node
+
+bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
 	@tests/bench/run.sh
 
-test-node: ## Releases under real requests on a real node (root)
-	@tests/node/run.sh
+crds: ## Write crds/ anew from the types
+	@UPDATE=1 cargo test --locked --quiet --test crds

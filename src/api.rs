@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod common;
 mod crds;
+pub mod endpoint_slice;
 pub mod experiment;
 pub mod names;
 pub mod replica_set;

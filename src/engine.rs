@@ -10,10 +10,12 @@
 //! Absent here: floating point, a clock, randomness, memory between passes.
 
 pub mod analysis;
+mod blue_green;
 mod canary;
 mod context;
 mod draft;
 pub mod duration;
+mod environments;
 mod fields;
 mod history;
 pub mod identity;
@@ -32,7 +34,7 @@ mod validate;
 
 use jiff::Timestamp;
 
-pub use observed::{Abilities, Identity, Observed, Refusal};
+pub use observed::{Abilities, Identity, Observed, Refusal, RefusalKind};
 pub use plan::{Intent, Notice, Plan};
 
 use context::Context;
@@ -60,9 +62,8 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
         return Err(malformed.clone());
     }
     let spec = &observed.rollout.spec;
-    let canary = validate::spec(spec)?;
-    let limits = context::limits(canary, context::desired_replicas(spec));
-    let ctx = Context::new(observed, canary, limits);
+    let strategy = validate::spec(spec)?;
+    let ctx = Context::new(observed, strategy);
     services::check(observed)?;
     references::check(&ctx)?;
     if adopt(&ctx, draft) {
@@ -73,7 +74,10 @@ fn decide(observed: &Observed, draft: &mut Draft) -> Result<(), validate::Invali
         Settled::Taken => return Ok(()),
         Settled::Changed => {}
         Settled::Yes => {
-            canary::reconcile(&ctx, draft);
+            match ctx.blue_green {
+                Some(blue_green) => blue_green::reconcile(&ctx, blue_green, draft),
+                None => canary::reconcile(&ctx, draft),
+            }
             history::trim(&ctx, draft);
         }
     }

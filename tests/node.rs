@@ -1,7 +1,10 @@
 //! Ring 4: releases of ten real pods under real requests. Not one request may fail, whatever happens to the release.
 //!
-//! `tests/node/run.sh` brings the node and takes it away (root, Go). 200 requests a second go through a Service, each on a
-//! connection of its own; the pods go on serving for 5 s after SIGTERM, as pods should.
+//! As root: `cargo test --features node-tests --test node -- --nocapture`. The node is brought up by the first test and
+//! stays for the next run; `tests/cluster/cluster down serin-test-node` takes it away (`make node` does so by itself).
+//!
+//! 200 requests a second go through a Service, each on a connection of its own; the pods go on serving for 5 s after
+//! SIGTERM, as pods should.
 
 #[path = "node/load.rs"]
 mod load;

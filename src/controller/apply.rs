@@ -19,8 +19,8 @@ use crate::api::names::{annotations, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
-use crate::engine::observed;
 use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, ServicePatch};
+use crate::engine::{RefusalKind, observed};
 
 /// What the intents of one Rollout are carried out with.
 pub struct Applier<'a> {
@@ -43,8 +43,8 @@ pub struct Applier<'a> {
 pub enum Done {
     /// Carried out. The resourceVersion of the Rollout, where the intent wrote it.
     Yes(Option<String>),
-    /// The API server refused the pod template, in these words.
-    Refused(String),
+    /// The API server does not create the ReplicaSet, in these words.
+    Refused(RefusalKind, String),
 }
 
 /// One call with a time limit and a name for its errors.
@@ -271,7 +271,10 @@ impl Applier<'_> {
                 name,
             }) => match *source {
                 kube::Error::Api(status) if status.code == 400 || status.is_invalid() => {
-                    Ok(Done::Refused(refusal(&status.message)))
+                    Ok(Done::Refused(RefusalKind::Invalid, refusal(&status.message)))
+                }
+                kube::Error::Api(status) if status.is_forbidden() => {
+                    Ok(Done::Refused(RefusalKind::Denied, status.message.clone()))
                 }
                 source => Err(Error::Api {
                     source: Box::new(source),
@@ -298,13 +301,13 @@ impl Applier<'_> {
             steps.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
         }
         for (key, value) in &patch.annotations {
-            let path = format!(
+            let pointer = format!(
                 "/metadata/annotations/{}",
                 key.replace('~', "~0").replace('/', "~1")
             );
             steps.push(match value {
-                Some(value) => json!({"op": "add", "path": path, "value": value}),
-                None => json!({"op": "remove", "path": path}),
+                Some(value) => json!({"op": "add", "path": pointer, "value": value}),
+                None => json!({"op": "remove", "path": pointer}),
             });
         }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;

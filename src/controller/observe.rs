@@ -1,6 +1,6 @@
 //! Gathering what a pass decides on: stores only, no call.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::cache::Cache;
 use super::watched::WatchedRollout;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, AnalysisTemplateRef, ClusterAnalysisTemplate};
+use crate::api::endpoint_slice::EndpointSlice;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
 use crate::api::service::Service;
@@ -24,6 +25,8 @@ pub struct Stores {
     pub replica_sets: Cache<ReplicaSet>,
     /// Services.
     pub services: Cache<Service>,
+    /// EndpointSlices.
+    pub endpoint_slices: Cache<EndpointSlice>,
     /// AnalysisRuns.
     pub analysis_runs: Cache<AnalysisRun>,
     /// AnalysisTemplates.
@@ -101,11 +104,39 @@ pub fn observe(
             .into_iter()
             .filter_map(|(_, name)| Some((name.to_owned(), stores.services.get(namespace, name)?)))
             .collect(),
+        endpoints: endpoints(stores, namespace, &rollout),
         templates: templates(stores, namespace, &rollout),
         abilities: abilities(),
         refusal,
         rollout,
     }
+}
+
+/// The pods behind the Services of a blue-green Rollout. Slices are owned by their Service.
+fn endpoints(stores: &Stores, namespace: &str, rollout: &Rollout) -> BTreeMap<String, Vec<String>> {
+    if rollout
+        .spec
+        .strategy
+        .as_ref()
+        .is_none_or(|s| s.blue_green.is_none())
+    {
+        return BTreeMap::new();
+    }
+    let pods = |name: &str| {
+        let uid = stores.services.get(namespace, name)?.metadata.uid.clone()?;
+        let slices = stores.endpoint_slices.owned_by(&uid);
+        Some(
+            slices
+                .iter()
+                .flat_map(|slice| slice.pods())
+                .map(str::to_owned)
+                .collect(),
+        )
+    };
+    services::referenced(&rollout.spec)
+        .into_iter()
+        .filter_map(|(_, name)| Some((name.to_owned(), pods(name)?)))
+        .collect()
 }
 
 /// The templates that the Rollout refers to, and those that they refer to, as far as they exist.

@@ -28,6 +28,7 @@ use super::serve::{self, Readiness};
 use super::watched::WatchedRollout;
 use super::{rollouts, runs};
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::api::endpoint_slice::EndpointSlice;
 use crate::api::names::labels;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::Rollout;
@@ -283,6 +284,25 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
     };
     tasks.spawn(feed.run(api(client, options), config, |_| {}, touched));
 
+    let (endpoint_slices, feed) = cache::<EndpointSlice>();
+    let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
+    let touched = move |slice: &EndpointSlice| {
+        for watched in all.store().state() {
+            let rollout = &watched.rollout;
+            let waits = rollout
+                .spec
+                .strategy
+                .as_ref()
+                .is_some_and(|s| s.blue_green.is_some())
+                && rollout.metadata.namespace == slice.metadata.namespace;
+            if waits && services::refers_to(rollout, slice.service()) {
+                send(&trigger, ObjectRef::from_obj(watched.as_ref()));
+            }
+        }
+    };
+    let slim = |slice: &mut EndpointSlice| slice.metadata.annotations = None;
+    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), slim, touched));
+
     let (analysis_runs, feed) = cache::<AnalysisRun>();
     let (trigger, own) = (rollout_trigger.clone(), run_trigger.clone());
     let touched = move |run: &AnalysisRun| {
@@ -316,6 +336,7 @@ fn start_watches(client: &Client, options: &Options, triggers: &Triggers, tasks:
         rollouts,
         replica_sets,
         services,
+        endpoint_slices,
         analysis_runs,
         templates,
         cluster_templates,
@@ -354,6 +375,7 @@ async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::R
         rollouts,
         replica_sets,
         services,
+        endpoint_slices,
         analysis_runs,
         templates,
         cluster_templates,
@@ -362,6 +384,7 @@ async fn wait_for(stores: &Stores, mut stop: watch::Receiver<bool>) -> anyhow::R
         rollouts.store().wait_until_ready().await?;
         replica_sets.store().wait_until_ready().await?;
         services.store().wait_until_ready().await?;
+        endpoint_slices.store().wait_until_ready().await?;
         analysis_runs.store().wait_until_ready().await?;
         templates.store().wait_until_ready().await?;
         cluster_templates.store().wait_until_ready().await

@@ -22,15 +22,24 @@ use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
-use crate::engine::{self, Notice, Plan, Refusal};
+use crate::engine::{self, Notice, Plan, Refusal, RefusalKind};
 
 /// How long a change of mere counters waits for a weightier one to be written with.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 /// How long the API server's refusal of a template is believed.
 const REFUSAL_LASTS: SignedDuration = SignedDuration::from_mins(5);
+/// How long a denial is believed: a quota is raised, a webhook comes back.
+const DENIAL_LASTS: SignedDuration = SignedDuration::from_secs(30);
 /// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
 /// replayed.
 const RESYNC: Duration = Duration::from_secs(900);
+
+fn lasts(kind: RefusalKind) -> SignedDuration {
+    match kind {
+        RefusalKind::Invalid => REFUSAL_LASTS,
+        RefusalKind::Denied => DENIAL_LASTS,
+    }
+}
 
 /// What the passes of all Rollouts share.
 pub struct Context {
@@ -77,7 +86,7 @@ impl Context {
         let mut all = self.refusals.lock();
         if all
             .get(uid)
-            .is_some_and(|(_, at)| now.duration_since(*at) >= REFUSAL_LASTS)
+            .is_some_and(|(refusal, at)| now.duration_since(*at) >= lasts(refusal.kind))
         {
             all.remove(uid);
         }
@@ -128,14 +137,19 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     // A refusal by the API server is an observation: planned with at once, so that the pass ends with the condition.
     for _ in 0..2 {
         let observed = observe(&ctx.stores, &ctx.identities, &watched, refusal.take());
-        let plan = engine::plan(&observed, now);
+        let mut plan = engine::plan(&observed, now);
+        if let Some(refusal) = &observed.refusal {
+            let again = now.checked_add(lasts(refusal.kind)).unwrap_or(now);
+            plan.wake = Some(plan.wake.map_or(again, |wake| wake.min(again)));
+        }
         match carry_out(&ctx, &observed, plan, now).await? {
             Outcome::Done(next) => {
                 action = Some(next);
                 break;
             }
-            Outcome::Refused(message) => {
+            Outcome::Refused(kind, message) => {
                 let new = Refusal {
+                    kind,
                     pod_hash: observed.identity.pod_hash.clone(),
                     message,
                 };
@@ -150,7 +164,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
 
 enum Outcome {
     Done(Action),
-    Refused(String),
+    Refused(RefusalKind, String),
 }
 
 async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestamp) -> Result<Outcome, Error> {
@@ -174,7 +188,7 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
     for intent in &intents {
         match applier.apply(intent, version.as_deref()).await? {
             Done::Yes(new) => version = new.or(version),
-            Done::Refused(message) => return Ok(Outcome::Refused(message)),
+            Done::Refused(kind, message) => return Ok(Outcome::Refused(kind, message)),
         }
     }
     let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;

@@ -30,7 +30,7 @@ use crate::api::analysis::{AnalysisPhase, AnalysisRun, Argument, Measurement, Me
 use crate::engine::analysis::{
     Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
 };
-use crate::engine::{Notice, observed};
+use crate::engine::observed;
 use crate::metric::provider::{Defaults, Measurer};
 
 /// What the passes of all runs share.
@@ -143,12 +143,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         }
     }
     let about = run.object_ref(&());
-    let notices = plan.events.iter().map(|n| Notice {
-        reason: n.reason,
-        warning: n.warning,
-        message: n.message.clone(),
-    });
-    ctx.events.publish(&about, notices);
+    ctx.events.publish(&about, plan.events);
     for measure in plan.measure {
         start(&ctx, &run, measure);
     }

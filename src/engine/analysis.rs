@@ -25,7 +25,7 @@ pub use assess::{
     RunVerdict, limit_message, metric_verdict, record, replay, run_verdict, summaries, trim, worst,
 };
 pub use merge::{ResolveError, RunInputs, TemplateSource, build_run_spec, resolve_templates};
-pub use notice::{Notice, metric_reason, run_reason};
+pub use notice::{metric_reason, run_reason};
 pub use plan::{Cancel, Measure, RunPlan, expires_at, plan_run};
 pub use report::{FinishedMeasurement, MAX_TEXT};
 pub use rule::{

@@ -32,7 +32,7 @@ pub(crate) fn new_revision(ctx: &Context) -> i64 {
 
 /// The weight that the committed status asks for (wire contract 2.7).
 pub(crate) fn desired_weight(ctx: &Context) -> i64 {
-    if ctx.status.promote_full == Some(true) || ctx.stable.is_none() || ctx.is_fully_promoted() {
+    if ctx.is_promoted_by_user() || ctx.stable.is_none() || ctx.is_fully_promoted() {
         return FULL_WEIGHT;
     }
     if ctx.is_aborted() {
@@ -134,7 +134,7 @@ fn is_annotated(ctx: &Context, rs: &ReplicaSet) -> bool {
 }
 
 /// Scales a ReplicaSet, together with whatever else of it is out of date: one call.
-fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Draft) {
+pub(crate) fn push_patch(ctx: &Context, rs: &ReplicaSet, to: i64, draft: &mut Draft) {
     let from = context::spec_replicas(rs);
     let is_arm = context::same(Some(rs), ctx.new) || context::same(Some(rs), ctx.stable);
     let scales = to != from;
@@ -196,8 +196,10 @@ fn canary_reached(ctx: &Context, canary: &Counts, want: i64) -> bool {
     }
 }
 
-/// Why the new revision becomes the stable one now; `None` while it does not.
-pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
+/// Why the new revision becomes the stable one now; `None` while it does not. The committed cursor decides: in the pass
+/// that completes the last step the old pods have not been told to go yet, and clients expect that (ScalingReplicaSet)
+/// before the completion (RolloutCompleted).
+pub(crate) fn promotion(ctx: &Context) -> Option<String> {
     let canary = counts(ctx.new);
     if !canary.observed || canary.available < ctx.replicas || ctx.is_aborted() {
         return None;
@@ -205,22 +207,21 @@ pub(crate) fn promotion(ctx: &Context, draft: &Draft) -> Option<String> {
     if ctx.stable.is_none() {
         return Some("Initial deploy".to_owned());
     }
-    if ctx.status.promote_full == Some(true) {
+    if ctx.is_promoted_by_user() {
         return Some("Full promotion requested".to_owned());
     }
     if revision::is_within_rollback_window(ctx) {
         return Some("Rollback within window".to_owned());
     }
     let total = ctx.steps().len();
-    let done = draft
-        .status
-        .current_step_index
-        .and_then(|i| usize::try_from(i).ok())
-        .unwrap_or(0);
-    (done >= total).then(|| format!("Completed all {total} canary steps"))
+    let done = ctx.step_index().is_none_or(|index| index >= total);
+    done.then(|| format!("Completed all {total} canary steps"))
 }
 
 /// The hash of the new ReplicaSet.
 pub(crate) fn new_hash<'a>(ctx: &Context<'a>) -> &'a str {
     ctx.new.map_or("", hash_of)
 }
+
+#[cfg(test)]
+mod tests;

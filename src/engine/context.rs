@@ -1,6 +1,6 @@
 //! The validated view of one Rollout that a pass decides on: defaults resolved, ReplicaSets told apart.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::draft::find_condition;
 use super::identity;
@@ -9,7 +9,18 @@ use super::replicas::{self, Counts, Fenceposts};
 use crate::api::common::PodTemplate;
 use crate::api::names::conditions;
 use crate::api::replica_set::ReplicaSet;
-use crate::api::rollout::{CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus};
+use crate::api::rollout::{
+    BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus,
+};
+
+/// The one strategy that a spec describes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Chosen<'a> {
+    /// Step by step.
+    Canary(&'a CanaryStrategy),
+    /// Two environments.
+    BlueGreen(&'a BlueGreenStrategy),
+}
 
 /// The validated view of one Rollout. Everything in it is what was committed or observed, never what this pass decides.
 pub(crate) struct Context<'a> {
@@ -19,8 +30,10 @@ pub(crate) struct Context<'a> {
     pub rollout: &'a Rollout,
     /// What the user asks for.
     pub spec: &'a RolloutSpec,
-    /// The strategy.
+    /// The strategy, where it is a canary; else an empty one: no steps, no Services.
     pub canary: &'a CanaryStrategy,
+    /// The strategy, where it is blue-green.
+    pub blue_green: Option<&'a BlueGreenStrategy>,
     /// What was committed last.
     pub status: &'a RolloutStatus,
     /// Desired pods, with the default of 1.
@@ -36,8 +49,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Tells the ReplicaSets apart. `canary` and the limits come from a spec that was found valid.
-    pub fn new(observed: &'a Observed, canary: &'a CanaryStrategy, limits: Fenceposts) -> Self {
+    /// Tells the ReplicaSets apart. The strategy comes from a spec that was found valid.
+    pub fn new(observed: &'a Observed, strategy: Chosen<'a>) -> Self {
+        static NONE: OnceLock<CanaryStrategy> = OnceLock::new();
+        let (canary, blue_green) = match strategy {
+            Chosen::Canary(canary) => (canary, None),
+            Chosen::BlueGreen(blue_green) => (NONE.get_or_init(CanaryStrategy::default), Some(blue_green)),
+        };
+        let limits = limits(canary, desired_replicas(&observed.rollout.spec));
         let rollout: &Rollout = &observed.rollout;
         let status = committed(rollout);
         let owned: Vec<&ReplicaSet> = owned(observed).collect();
@@ -57,6 +76,7 @@ impl<'a> Context<'a> {
             rollout,
             spec: &rollout.spec,
             canary,
+            blue_green,
             status,
             replicas: desired_replicas(&rollout.spec),
             limits,
@@ -96,6 +116,13 @@ impl<'a> Context<'a> {
         self.status.abort == Some(true)
     }
 
+    /// Whether a user asked to skip everything that is left of the update. An abort that came after wins; one that was
+    /// already acted on (`abortedAt`) came before, and is overruled.
+    pub fn is_promoted_by_user(&self) -> bool {
+        let aborted_since = self.is_aborted() && self.status.aborted_at.is_none();
+        self.status.promote_full == Some(true) && !aborted_since
+    }
+
     /// Whether the user holds everything: `spec.paused`.
     pub fn is_held(&self) -> bool {
         self.spec.paused == Some(true)
@@ -132,7 +159,7 @@ impl<'a> Context<'a> {
 
 /// The committed status; empty for a Rollout that was never seen before.
 pub(crate) fn committed(rollout: &Rollout) -> &RolloutStatus {
-    static EMPTY: std::sync::OnceLock<RolloutStatus> = std::sync::OnceLock::new();
+    static EMPTY: OnceLock<RolloutStatus> = OnceLock::new();
     rollout
         .status
         .as_ref()
@@ -209,7 +236,9 @@ fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {
 /// meaning; the oldest of each. The last makes a take-over and an upgrade move no pod.
 ///
 /// A hash leaves out the fields that it does not know, so that equal hashes have to mean the same as well. What a full
-/// pass has found for this generation is not looked into again: comparing costs more than the rest of a pass.
+/// pass has found for this template, of Serin or of the controller before it, is not looked into again: comparing costs
+/// more than the rest of a pass, and a controller that did not know a field of the template left it out of the
+/// ReplicaSet, which is no reason to replace pods when the Rollout is next scaled.
 fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
     let mut by_age = owned.to_vec();
     by_age.sort_by(|a, b| {
@@ -224,12 +253,15 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
     };
     let status = committed(&observed.rollout);
     let generation = observed.rollout.metadata.generation.unwrap_or(0).to_string();
-    let judged = status.observed_generation.as_deref() == Some(&generation)
-        && find_condition(status, conditions::INVALID_SPEC).is_none();
+    let desired = template(&observed.rollout.spec);
+    let judged = match &status.template_fingerprint {
+        // The same generation needs no fingerprint; another one may well have the same template.
+        Some(known) => is_same_generation(observed, status, &generation) || *known == identity::fingerprint(desired),
+        None => is_same_generation(observed, status, &generation),
+    };
     if judged && let Some(current) = by_hash(status.current_pod_hash.as_deref().unwrap_or_default()) {
         return Some(current);
     }
-    let desired = template(&observed.rollout.spec);
     let same_meaning = |rs: &&ReplicaSet| {
         let injected = observed::ephemeral_metadata(&rs.metadata);
         identity::equal_by_meaning(desired, &rs.spec.template.0, injected)
@@ -243,4 +275,11 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
         .filter(same_meaning)
         .or_else(|| by_hash(legacy_pod_hash).filter(same_meaning))
         .or_else(|| by_age.iter().copied().find(same_meaning))
+}
+
+/// Whether the last full pass, of whichever controller, was about the present generation and found it valid.
+fn is_same_generation(observed: &Observed, status: &RolloutStatus, generation: &str) -> bool {
+    observed.rollout.spec.workload_ref.is_none()
+        && status.observed_generation.as_deref() == Some(generation)
+        && find_condition(status, conditions::INVALID_SPEC).is_none()
 }

@@ -130,16 +130,23 @@ impl Draft {
     pub fn abort(&mut self, revision: i64, cause: Option<&str>) {
         let at = self.time();
         let status = &mut self.status;
+        let (index, begins) = (status.current_step_index, status.aborted_at.is_none());
         status.abort = Some(true);
         status.aborted_at.get_or_insert(at);
+        // The two contradict each other: what is kept of the promotion would take the abort back with the next pass.
+        status.promote_full = None;
         status.pause_conditions.clear();
         status.controller_pause = None;
         if status.current_step_index.is_some() {
             status.current_step_index = Some(0);
         }
+        let moved = status.current_step_index != index;
         let known = find_condition(status, conditions::PROGRESSING)
             .is_some_and(|c| c.reason == reasons::ROLLOUT_ABORTED && c.status == "False");
-        self.enter_step();
+        // Every pass of an aborted rollout comes here: a time that moved with each would be a write without end.
+        if begins || moved {
+            self.enter_step();
+        }
         if known && cause.is_none() {
             return;
         }

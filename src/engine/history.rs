@@ -8,7 +8,7 @@ use crate::api::analysis::{AnalysisPhase, AnalysisRun};
 use crate::api::replica_set::ReplicaSet;
 
 /// Old ReplicaSets kept where `revisionHistoryLimit` says nothing.
-const REVISIONS: i32 = 10;
+pub(crate) const REVISIONS: i32 = 10;
 /// Finished runs of each kind kept where the spec says nothing.
 const RUNS: i32 = 5;
 

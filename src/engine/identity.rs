@@ -84,6 +84,23 @@ fn fnv1a_32(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Tells a template from another by its text, every field of it, known or not. Not a name of anything: it only says
+/// whether the template is still the one that was looked at, so that it means nothing to other controllers. FNV-1a with
+/// 64 bits (offset basis 14695981039346656037, prime 1099511628211), 16 hexadecimal digits.
+///
+/// ```
+/// use serde_json::json;
+/// use serin::engine::identity::fingerprint;
+/// assert_eq!(fingerprint(&json!({"a": 1})), fingerprint(&json!({"a": 1})));
+/// assert_ne!(fingerprint(&json!({"a": 1})), fingerprint(&json!({"a": 1, "newer": true})));
+/// ```
+pub fn fingerprint(template: &Value) -> String {
+    let sum = template.to_string().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{sum:016x}")
+}
+
 /// Maps every byte to one of 27 characters without vowels and look-alikes, so that no hash spells a word
 /// (apimachinery `rand.SafeEncodeString`): the byte's code modulo 27 indexes `bcdfghjklmnpqrstvwxz2456789`.
 ///

@@ -27,6 +27,8 @@ pub struct Observed {
     pub analysis_runs: Vec<Arc<AnalysisRun>>,
     /// The Services that the Rollout refers to, as far as they exist.
     pub services: Services,
+    /// The names of the pods that each of these Services leads to, as its EndpointSlices show it.
+    pub endpoints: BTreeMap<String, Vec<String>>,
     /// The AnalysisTemplates and ClusterAnalysisTemplates that the Rollout refers to, as far as they exist.
     pub templates: Templates,
     /// What this controller can measure and judge.
@@ -70,9 +72,20 @@ pub struct Identity {
     pub legacy_step_hash: String,
 }
 
-/// The API server judged a ReplicaSet's template to be wrong.
+/// Why the API server does not create a ReplicaSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The template is wrong: the user has to correct it.
+    Invalid,
+    /// Something forbids it, such as a quota or an admission webhook: it may pass later.
+    Denied,
+}
+
+/// The API server refused to create a ReplicaSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// Whether the template is wrong.
+    pub kind: RefusalKind,
     /// Hash of the template that was refused.
     pub pod_hash: String,
     /// The API server's words.

@@ -44,11 +44,40 @@ fn of(spec: &RolloutSpec, replicas: i64, draft: &Draft) -> (RolloutPhase, String
     if available < updated {
         return waiting("updated replicas are still becoming available");
     }
+    if spec.strategy.as_ref().is_some_and(|s| s.blue_green.is_some()) {
+        return of_blue_green(draft);
+    }
     if total > updated {
         return waiting("old replicas are pending termination");
     }
     if status.stable_rs.is_none() || status.stable_rs != status.current_pod_hash {
         return waiting("waiting for all steps to complete");
+    }
+    (RolloutPhase::Healthy, String::new())
+}
+
+/// The last rules, as they are for blue-green.
+fn of_blue_green(draft: &Draft) -> (RolloutPhase, String) {
+    let status = &draft.status;
+    let current = status.current_pod_hash.as_deref();
+    let active = status
+        .blue_green
+        .as_ref()
+        .and_then(|s| s.active_selector.as_deref());
+    let waiting = |text: &str| (RolloutPhase::Progressing, text.to_owned());
+    if active.is_none() || active != current {
+        return waiting("active service cutover pending");
+    }
+    if status.stable_rs.as_deref() != current {
+        let analysed = status
+            .blue_green
+            .as_ref()
+            .is_some_and(|s| s.post_promotion_analysis_run_status.is_some());
+        return waiting(if analysed {
+            "waiting for analysis to complete"
+        } else {
+            "waiting for post-promotion verification to complete"
+        });
     }
     (RolloutPhase::Healthy, String::new())
 }

@@ -6,8 +6,18 @@ use super::runs;
 use super::validate::Invalid;
 use crate::api::rollout::RolloutAnalysis;
 
-/// Checks every analysis of a canary. The first error wins.
+/// Checks every analysis. The first error wins.
 pub(crate) fn check(ctx: &Context) -> Result<(), Invalid> {
+    if let Some(blue_green) = ctx.blue_green {
+        for (field, inline) in [
+            ("prePromotionAnalysis", &blue_green.pre_promotion_analysis),
+            ("postPromotionAnalysis", &blue_green.post_promotion_analysis),
+        ] {
+            if let Some(inline) = inline {
+                analysis(ctx, &format!("spec.strategy.blueGreen.{field}"), inline, true)?;
+            }
+        }
+    }
     let at = "spec.strategy.canary";
     if let Some(background) = &ctx.canary.analysis {
         analysis(ctx, &format!("{at}.analysis"), &background.analysis, false)?;
@@ -39,7 +49,7 @@ fn analysis(ctx: &Context, at: &str, analysis: &RolloutAnalysis, blocking: bool)
             .find(|r| r.count.is_none())
             .map_or("", |r| r.name.as_str());
         return Err(invalid(format!(
-            "metric \"{endless}\" has an interval but no count, and would never end; a step waits for its end: set count"
+            "metric \"{endless}\" has an interval but no count, and would never end; this waits for its end: set count"
         )));
     }
     Ok(())

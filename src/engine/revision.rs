@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::{self, Context, hash_of};
 use super::draft::Draft;
-use super::observed;
+use super::observed::{self, RefusalKind};
 use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch};
 use super::selector;
 use crate::api::names::{annotations, conditions, events, labels, reasons};
@@ -53,7 +53,13 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
         .as_ref()
         .filter(|r| r.pod_hash == identity.pod_hash)
     {
-        return Settled::Refused(refusal.message.clone());
+        match refusal.kind {
+            RefusalKind::Invalid => return Settled::Refused(refusal.message.clone()),
+            RefusalKind::Denied => {
+                denied(ctx, &refusal.message, draft);
+                return Settled::Changed;
+            }
+        }
     }
     let meta = &ctx.rollout.metadata;
     let name = replica_set_name(observed::name(meta), &identity.pod_hash);
@@ -96,6 +102,29 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
         format!("Created new replica set \"{name}\""),
     );
     Settled::Changed
+}
+
+/// A quota, an admission webhook or a missing permission stands in the way: said, and tried again later.
+fn denied(ctx: &Context, message: &str, draft: &mut Draft) {
+    let name = replica_set_name(
+        observed::name(&ctx.rollout.metadata),
+        &ctx.observed.identity.pod_hash,
+    );
+    let message = format!("Failed to create new replica set \"{name}\": {message}");
+    let known = draft
+        .condition(conditions::PROGRESSING)
+        .is_some_and(|c| c.reason == reasons::REPLICA_SET_CREATE_ERROR);
+    draft.set_condition(
+        conditions::PROGRESSING,
+        "False",
+        reasons::REPLICA_SET_CREATE_ERROR,
+        message.clone(),
+    );
+    if !known {
+        draft
+            .notices
+            .push(Notice::warning(reasons::REPLICA_SET_CREATE_ERROR, message));
+    }
 }
 
 fn updated(revision: i64) -> Notice {
@@ -264,6 +293,7 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
+    super::blue_green::reset(draft);
     draft.enter_step();
 }
 

@@ -14,7 +14,7 @@ use super::plan::{Intent, NewAnalysisRun, Notice};
 use super::revision;
 use crate::api::analysis::{AnalysisPhase, AnalysisRunSpec, Argument};
 use crate::api::names::{PauseReason, PodTemplateHashValue, RunType, annotations, events, labels};
-use crate::api::rollout::{AnalysisRunStatusRef, RolloutAnalysis};
+use crate::api::rollout::{AnalysisRunStatusRef, BlueGreenStrategy, RolloutAnalysis};
 
 /// What the analyses say to the rollout in this pass.
 #[derive(Debug, Default)]
@@ -67,13 +67,44 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) -> Verdict {
     verdict
 }
 
+/// Starts, follows and ends the runs of a blue-green Rollout: at most one is asked for.
+pub(crate) fn reconcile_blue_green(
+    ctx: &Context,
+    bg: &BlueGreenStrategy,
+    kind: Option<RunType>,
+    draft: &mut Draft,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut keep = Vec::new();
+    let analysis = match kind {
+        Some(RunType::PrePromotion) => bg.pre_promotion_analysis.as_ref(),
+        Some(RunType::PostPromotion) => bg.post_promotion_analysis.as_ref(),
+        Some(RunType::Step | RunType::Background) | None => None,
+    };
+    if let (Some(kind), Some(analysis)) = (kind, analysis.filter(|a| !a.templates.is_empty())) {
+        follow(
+            ctx,
+            &Wanted {
+                kind,
+                analysis,
+                index: None,
+            },
+            &mut keep,
+            &mut verdict,
+            draft,
+        );
+    }
+    terminate_others(ctx, &keep, draft);
+    verdict
+}
+
 /// Nothing is analysed on the first deployment, after an abort, during a full promotion or a fast rollback, nor at rest.
 fn is_wanted(ctx: &Context) -> bool {
     ctx.stable.is_some()
         && !ctx.is_fully_promoted()
         && !ctx.is_aborted()
         && ctx.status.aborted_at.is_none()
-        && ctx.status.promote_full != Some(true)
+        && !ctx.is_promoted_by_user()
         && !revision::is_within_rollback_window(ctx)
 }
 
@@ -85,28 +116,51 @@ struct Wanted<'a> {
 }
 
 fn committed_ref<'a>(ctx: &Context<'a>, kind: RunType) -> Option<&'a AnalysisRunStatusRef> {
-    let canary = ctx.status.canary.as_ref()?;
+    let canary = ctx.status.canary.as_ref();
+    let blue_green = ctx.status.blue_green.as_ref();
     match kind {
-        RunType::Step => canary.current_step_analysis_run_status.as_ref(),
-        RunType::Background => canary.current_background_analysis_run_status.as_ref(),
-        RunType::PrePromotion | RunType::PostPromotion => None,
+        RunType::Step => canary?.current_step_analysis_run_status.as_ref(),
+        RunType::Background => canary?.current_background_analysis_run_status.as_ref(),
+        RunType::PrePromotion => blue_green?.pre_promotion_analysis_run_status.as_ref(),
+        RunType::PostPromotion => blue_green?.post_promotion_analysis_run_status.as_ref(),
     }
 }
 
 fn set_ref(draft: &mut Draft, kind: RunType, value: Option<AnalysisRunStatusRef>) {
-    let canary = draft.status.canary.get_or_insert_default();
+    let status = &mut draft.status;
     match kind {
-        RunType::Step => canary.current_step_analysis_run_status = value,
-        RunType::Background => canary.current_background_analysis_run_status = value,
-        RunType::PrePromotion | RunType::PostPromotion => {}
+        RunType::Step => {
+            status
+                .canary
+                .get_or_insert_default()
+                .current_step_analysis_run_status = value;
+        }
+        RunType::Background => {
+            status
+                .canary
+                .get_or_insert_default()
+                .current_background_analysis_run_status = value;
+        }
+        RunType::PrePromotion => {
+            status
+                .blue_green
+                .get_or_insert_default()
+                .pre_promotion_analysis_run_status = value;
+        }
+        RunType::PostPromotion => {
+            status
+                .blue_green
+                .get_or_insert_default()
+                .post_promotion_analysis_run_status = value;
+        }
     }
 }
 
 /// The names of the runs that the committed status speaks of.
 pub(crate) fn current_names<'a>(ctx: &Context<'a>) -> Vec<&'a str> {
-    [RunType::Step, RunType::Background]
-        .into_iter()
-        .filter_map(|kind| committed_ref(ctx, kind))
+    RunType::ALL
+        .iter()
+        .filter_map(|kind| committed_ref(ctx, *kind))
         .map(|r| r.name.as_str())
         .collect()
 }
@@ -123,6 +177,12 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
             .analysis_runs
             .iter()
             .find(|run| observed::name(&run.metadata) == r.name)
+    });
+    // The run of another step answers another question. Only a move of the cursor that nobody saw leaves it here: between
+    // the last pass of another controller and the first of this one.
+    let run = run.filter(|run| {
+        let step = observed::label(&run.metadata, labels::STEP_INDEX);
+        step.is_empty() || wanted.index.is_none_or(|index| step == index.to_string())
     });
     let (Some(current), Some(run)) = (current, run) else {
         start(ctx, wanted, keep, draft);
@@ -143,13 +203,13 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
     );
     match now {
         AnalysisPhase::Pending | AnalysisPhase::Running => {}
-        AnalysisPhase::Successful => verdict.step_done |= wanted.kind == RunType::Step,
+        AnalysisPhase::Successful => verdict.step_done |= wanted.kind != RunType::Background,
         AnalysisPhase::Failed | AnalysisPhase::Error => {
             let prefix = match wanted.kind {
                 RunType::Step => "Step-based analysis phase error/failed",
-                RunType::Background | RunType::PrePromotion | RunType::PostPromotion => {
-                    "Background analysis phase error/failed"
-                }
+                RunType::Background => "Background analysis phase error/failed",
+                RunType::PrePromotion => "Blue/green pre-promotion analysis phase error/failed",
+                RunType::PostPromotion => "Blue/green post-promotion analysis phase error/failed",
             };
             let cause = match message.filter(|m| !m.is_empty()) {
                 Some(message) => format!("{prefix}: {message}"),
@@ -234,7 +294,7 @@ fn start(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, draft: &mut Dra
         let fresh = !phase(taken).is_completed()
             || (since.is_some()
                 && taken.metadata.creation_timestamp >= since
-                && wanted.kind == RunType::Step);
+                && wanted.kind != RunType::Background);
         if fresh && !taken.spec.terminate && taken.metadata.deletion_timestamp.is_none() {
             adopted = Some(taken);
             break;
@@ -267,15 +327,17 @@ fn start(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, draft: &mut Dra
 
 fn base_name(ctx: &Context, wanted: &Wanted) -> String {
     let rollout = observed::name(&ctx.rollout.metadata);
-    let mut name = format!(
+    let name = format!(
         "{rollout}-{}-{}",
         canary::new_hash(ctx),
         canary::new_revision(ctx)
     );
-    if let Some(index) = wanted.index {
-        name = format!("{name}-{index}");
+    match (wanted.kind, wanted.index) {
+        (RunType::PrePromotion, _) => format!("{name}-pre"),
+        (RunType::PostPromotion, _) => format!("{name}-post"),
+        (RunType::Step, Some(index)) => format!("{name}-{index}"),
+        (RunType::Step | RunType::Background, _) => name,
     }
-    name
 }
 
 fn new_run(ctx: &Context, wanted: &Wanted, name: &str, spec: AnalysisRunSpec) -> NewAnalysisRun {
@@ -375,7 +437,7 @@ fn argument(ctx: &Context, arg: &crate::api::rollout::AnalysisRunArgument) -> Re
 fn terminate_others(ctx: &Context, keep: &[String], draft: &mut Draft) {
     for run in &ctx.observed.analysis_runs {
         let name = observed::name(&run.metadata);
-        let ours = [RunType::Step, RunType::Background]
+        let ours = RunType::ALL
             .iter()
             .any(|kind| observed::label(&run.metadata, labels::ROLLOUT_TYPE) == kind.as_str());
         let live =

@@ -6,11 +6,11 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::plan::Notice;
-use super::{canary, phase, selector};
+use super::{blue_green, canary, identity, phase, selector};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
-use crate::api::names::{events, reasons};
+use crate::api::names::{events, labels, reasons};
 use crate::api::rollout::RolloutStatus;
 
 /// Brings everything in the draft's status that follows from the world up to date.
@@ -28,7 +28,12 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
     complete(ctx, draft);
     progress(ctx, draft);
     failure(ctx, draft);
-    draft.status.observed_generation = Some(generation(ctx));
+    let generation = Some(generation(ctx));
+    let looked = draft.status.template_fingerprint.is_none() || draft.status.observed_generation != generation;
+    if looked || ctx.spec.workload_ref.is_some() {
+        draft.status.template_fingerprint = Some(identity::fingerprint(context::template(ctx.spec)));
+    }
+    draft.status.observed_generation = generation;
     phase::set(ctx.spec, ctx.replicas, draft);
 }
 
@@ -51,6 +56,18 @@ fn count(ctx: &Context, draft: &mut Draft) {
     status.available_replicas = Some(sum(|s| s.available_replicas));
     status.hpa_replicas = status.replicas;
     status.selector = ctx.spec.selector.as_ref().map(selector::to_text);
+    // An autoscaler has to see the pods that answer production, not those of the preview beside them.
+    if ctx.blue_green.is_some()
+        && let Some(active) = blue_green::active(ctx)
+    {
+        status.ready_replicas = Some(active.status.ready_replicas);
+        status.available_replicas = Some(active.status.available_replicas);
+        status.hpa_replicas = Some(active.status.replicas);
+        let hash = labels::POD_TEMPLATE_HASH;
+        let own = status.selector.take().filter(|s| !s.is_empty());
+        let with_hash = format!("{hash}={}", context::hash_of(active));
+        status.selector = Some(own.map_or(with_hash.clone(), |own| format!("{own},{with_hash}")));
+    }
 }
 
 /// The Paused condition, and the Unknown that Progressing becomes while a pause stops the clock.
@@ -105,7 +122,9 @@ fn complete(ctx: &Context, draft: &mut Draft) {
         let was = draft.condition(COMPLETED).is_none_or(|c| c.status == TRUE);
         let message = format!("Rollout not completed, started update to revision {revision} ({hash})");
         draft.set_condition(COMPLETED, FALSE, reasons::ROLLOUT_COMPLETED, message.clone());
-        if was {
+        // The first deployment of blue-green is stable at once: clients expect no word of an update there.
+        let at_once = ctx.blue_green.is_some() && ctx.status.stable_rs.is_none();
+        if was && !at_once {
             draft
                 .notices
                 .push(Notice::normal(events::ROLLOUT_NOT_COMPLETED, message));
@@ -137,7 +156,15 @@ fn is_healthy(ctx: &Context, status: &RolloutStatus) -> bool {
         && steps_done
         && number(status.updated_replicas) == ctx.replicas
         && number(status.available_replicas) == ctx.replicas
-        && number(status.replicas) == ctx.replicas
+        && match ctx.blue_green {
+            None => number(status.replicas) == ctx.replicas,
+            Some(bg) => {
+                let selected = status.blue_green.as_ref();
+                selected.is_some_and(|s| s.active_selector == status.current_pod_hash)
+                    && (bg.preview_service.is_none()
+                        || selected.is_some_and(|s| s.preview_selector == status.current_pod_hash))
+            }
+        }
 }
 
 fn progress(ctx: &Context, draft: &mut Draft) {
@@ -164,12 +191,8 @@ fn progress(ctx: &Context, draft: &mut Draft) {
             draft.rewrite_condition(PROGRESSING, TRUE, reasons::REPLICA_SET_UPDATED, message);
         }
     } else if let Some(deadline) = deadline(ctx, draft) {
-        if draft.now <= deadline {
-            draft.wake_at(
-                deadline
-                    .checked_add(SignedDuration::from_secs(1))
-                    .unwrap_or(deadline),
-            );
+        if draft.now < deadline {
+            draft.wake_at(deadline);
             return;
         }
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
@@ -182,11 +205,7 @@ fn progress(ctx: &Context, draft: &mut Draft) {
         return;
     }
     if let Some(deadline) = deadline(ctx, draft) {
-        draft.wake_at(
-            deadline
-                .checked_add(SignedDuration::from_secs(1))
-                .unwrap_or(deadline),
-        );
+        draft.wake_at(deadline);
     }
 }
 
@@ -205,17 +224,28 @@ fn has_progressed(ctx: &Context, status: &RolloutStatus) -> bool {
         || status.stable_rs != old.stable_rs
         || status.current_step_index != old.current_step_index
         || status.current_step_hash != old.current_step_hash
+        || selectors(status) != selectors(old)
+}
+
+/// Which revisions the Services of a blue-green Rollout select.
+fn selectors(status: &RolloutStatus) -> Option<(&Option<String>, &Option<String>)> {
+    status
+        .blue_green
+        .as_ref()
+        .map(|s| (&s.active_selector, &s.preview_selector))
 }
 
 /// When the lack of progress becomes a failure. `None` while nothing is expected to progress: in a pause, and in a step
 /// that waits by its nature. Once passed it stays so until something moves.
 ///
-/// Worked: last progress 10:00:00, `progressDeadlineSeconds: 600`: 10:10:00; looked at again at 10:10:01.
+/// Worked: last progress 10:00:00, `progressDeadlineSeconds: 600`: in time until 10:10:00, and overdue from 10:10:01 on,
+/// which is when it is looked at again. Times on the wire are whole seconds: the last progress may have been at
+/// 10:00:00.9.
 fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     let waits = ctx
         .step()
         .is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
-    if (waits && !ctx.is_fully_promoted()) || is_paused(draft) {
+    if (waits && ctx.stable.is_some() && !ctx.is_fully_promoted()) || is_paused(draft) {
         return None;
     }
     let condition = draft.condition(PROGRESSING)?;
@@ -235,7 +265,7 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     condition
         .last_update_time
         .0
-        .checked_add(SignedDuration::from_secs(seconds))
+        .checked_add(SignedDuration::from_secs(seconds.saturating_add(1)))
         .ok()
 }
 

@@ -19,13 +19,8 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
         settle(ctx, draft);
         return;
     }
-    if ctx.stable.is_none() {
-        // The first deployment: there is nothing to compare with, and no step to take.
-        promote(ctx, draft);
-        return;
-    }
     let rolls_back = revision::is_within_rollback_window(ctx) && !ctx.is_aborted();
-    if ctx.status.promote_full == Some(true) || rolls_back {
+    if ctx.is_promoted_by_user() || rolls_back {
         skip_all(ctx, draft);
     } else if ctx.is_aborted() {
         draft.abort(canary::new_revision(ctx), None);
@@ -33,7 +28,8 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
     } else if ctx.status.aborted_at.is_some() {
         retry(ctx, draft);
         return;
-    } else {
+    } else if ctx.stable.is_some() {
+        // Without a stable revision there is nothing to compare with, and no step to take.
         follow_cursor(ctx, draft);
         complete(ctx, analysis_done, draft);
     }
@@ -41,7 +37,7 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
 }
 
 /// A Rollout at rest: what a user could still write has no meaning any more.
-fn settle(ctx: &Context, draft: &mut Draft) {
+pub(crate) fn settle(ctx: &Context, draft: &mut Draft) {
     let end = last_index(ctx);
     let status = &mut draft.status;
     status.abort = None;
@@ -77,7 +73,7 @@ fn skip_all(ctx: &Context, draft: &mut Draft) {
 }
 
 /// `abort` was taken back (false, null and missing are alike): from the first step on, with new runs.
-fn retry(ctx: &Context, draft: &mut Draft) {
+pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
     let status = &mut draft.status;
     status.abort = None;
     status.aborted_at = None;
@@ -98,7 +94,12 @@ fn retry(ctx: &Context, draft: &mut Draft) {
 /// was under way in it.
 fn follow_cursor(ctx: &Context, draft: &mut Draft) {
     let entered = ctx.status.canary.as_ref().and_then(|c| c.step_started_index);
-    if entered.is_none() || entered == ctx.status.current_step_index {
+    if entered == ctx.status.current_step_index {
+        return;
+    }
+    if entered.is_none() {
+        // Another controller brought it here: from now on it is known where, so that a client's move is seen.
+        draft.status.canary.get_or_insert_default().step_started_index = ctx.status.current_step_index;
         return;
     }
     draft.unpause(PauseReason::CanaryPauseStep);
@@ -194,7 +195,7 @@ fn promote(ctx: &Context, draft: &mut Draft) {
     if ctx.is_held() || !draft.status.pause_conditions.is_empty() {
         return;
     }
-    let Some(why) = canary::promotion(ctx, draft) else {
+    let Some(why) = canary::promotion(ctx) else {
         return;
     };
     let hash = canary::new_hash(ctx);

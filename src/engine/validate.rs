@@ -3,6 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::context::Chosen;
 use super::duration::pause_duration;
 use super::fields;
 use super::replicas::{DEFAULT_MAX, percent_or_count};
@@ -10,13 +11,13 @@ use super::selector;
 use super::status::progress_deadline;
 use crate::api::common::PodTemplate;
 use crate::api::names::{PodTemplateHashValue, ThresholdType};
-use crate::api::rollout::{CanaryStep, CanaryStrategy, RolloutAnalysis, RolloutSpec};
+use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis, RolloutSpec};
 
 /// The sentence, beginning with the path.
 pub(crate) type Invalid = String;
 
 /// Checks the spec by itself, and gives the strategy that it describes.
-pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
+pub(crate) fn spec(spec: &RolloutSpec) -> Result<Chosen<'_>, Invalid> {
     if spec.workload_ref.is_some() {
         return unsupported("spec.workloadRef");
     }
@@ -28,7 +29,10 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
     let strategy = spec.strategy.as_ref();
     let canary = match strategy.map(|s| (&s.canary, &s.blue_green)) {
         Some((Some(canary), None)) => canary,
-        Some((None, Some(_))) => return unsupported("spec.strategy.blueGreen"),
+        Some((None, Some(blue_green))) => {
+            blue_green_strategy(spec, blue_green)?;
+            return Ok(Chosen::BlueGreen(blue_green));
+        }
         Some((Some(_), Some(_))) => {
             return Err("spec.strategy: Invalid value: canary and blueGreen are both set; exactly one of them is the \
                         strategy"
@@ -43,7 +47,7 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<&CanaryStrategy, Invalid> {
         }
     };
     canary_strategy(canary)?;
-    Ok(canary)
+    Ok(Chosen::Canary(canary))
 }
 
 fn unsupported<T>(path: &str) -> Result<T, Invalid> {
@@ -192,6 +196,76 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     }
     for (i, step) in canary.steps.iter().enumerate() {
         canary_step(&format!("{at}.steps[{i}]"), step)?;
+    }
+    Ok(())
+}
+
+fn blue_green_strategy(spec: &RolloutSpec, blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
+    let at = "spec.strategy.blueGreen";
+    for (field, set) in [
+        ("antiAffinity", blue_green.anti_affinity.is_some()),
+        ("activeMetadata", blue_green.active_metadata.is_some()),
+        ("previewMetadata", blue_green.preview_metadata.is_some()),
+    ] {
+        if set {
+            return unsupported(&format!("{at}.{field}"));
+        }
+    }
+    let active = &blue_green.active_service;
+    if active.is_empty() {
+        return Err(format!(
+            "{at}.activeService: Required value: the Service that receives production traffic"
+        ));
+    }
+    if blue_green.preview_service.as_ref() == Some(active) {
+        return Err(format!(
+            "{at}.previewService: Invalid value: \"{active}\": must not be the activeService too"
+        ));
+    }
+    for (field, value) in [
+        ("previewReplicaCount", blue_green.preview_replica_count),
+        ("autoPromotionSeconds", blue_green.auto_promotion_seconds),
+        ("scaleDownDelaySeconds", blue_green.scale_down_delay_seconds),
+        (
+            "scaleDownDelayRevisionLimit",
+            blue_green.scale_down_delay_revision_limit,
+        ),
+        (
+            "abortScaleDownDelaySeconds",
+            blue_green.abort_scale_down_delay_seconds,
+        ),
+    ] {
+        if let Some(value) = value.filter(|v| *v < 0) {
+            return Err(format!(
+                "{at}.{field}: Invalid value: {value}: must be greater than or equal to 0"
+            ));
+        }
+    }
+    let kept = spec.revision_history_limit.unwrap_or(super::history::REVISIONS);
+    if let Some(limit) = blue_green
+        .scale_down_delay_revision_limit
+        .filter(|limit| *limit > kept)
+    {
+        return Err(format!(
+            "{at}.scaleDownDelayRevisionLimit: Invalid value: {limit}: must not be greater than revisionHistoryLimit \
+             ({kept})"
+        ));
+    }
+    if let Some(value) = &blue_green.max_unavailable
+        && percent_or_count(value).is_none_or(|v| v.number() < 0)
+    {
+        return Err(format!(
+            "{at}.maxUnavailable: Invalid value: {}: must be a whole number, or a percentage such as \"25%\"",
+            serde_json::to_string(value).unwrap_or_default()
+        ));
+    }
+    for (field, inline) in [
+        ("prePromotionAnalysis", &blue_green.pre_promotion_analysis),
+        ("postPromotionAnalysis", &blue_green.post_promotion_analysis),
+    ] {
+        if let Some(inline) = inline {
+            analysis(&format!("{at}.{field}"), inline)?;
+        }
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 
 cluster=tests/cluster/cluster
-name=serin-bench
+name=serin-test-bench
 count=${1:-200}
 work=${TMPDIR:-/tmp}
 work=${work%/}/serin-bench-$UID
@@ -120,9 +120,9 @@ eval "$exports"
 
 "$SERIN" crds | kc create -f - >"$work/apply.log"
 kc wait --for=condition=Established --timeout=30s crd/rollouts.argoproj.io >>"$work/apply.log"
-kc apply -f tests/rbac.yaml >>"$work/apply.log"
+kc apply -f tests/support/rbac.yaml >>"$work/apply.log"
 kc create namespace bench >>"$work/apply.log"
-config=$($cluster kubeconfig $name serin)
+config=$($cluster kubeconfig $name serin serin-test-controllers)
 healthz=$(free_port 18280) metrics=$(free_port 18780)
 POD_NAMESPACE=bench "$SERIN" controller --kubeconfig "$config" --healthzPort "$healthz" --metricsPort "$metrics" \
   --loglevel "${LOG_LEVEL:-info}" >"$work/controller.log" 2>&1 9>&- &

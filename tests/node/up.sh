@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 
 cluster=tests/cluster/cluster
-name=serin-node
+name=serin-test-node
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -17,6 +17,6 @@ $cluster image $name "$work/demo-app.tar" >&2
 "$1" crds >"$work/crds.yaml"
 $cluster kubectl $name apply --server-side --force-conflicts -f "$work/crds.yaml" >&2
 $cluster kubectl $name wait --for=condition=Established --timeout=30s -f "$work/crds.yaml" >&2
-$cluster kubectl $name apply -f tests/rbac.yaml >&2
+$cluster kubectl $name apply -f tests/support/rbac.yaml >&2
 printf '%s\n' "$exports"
-echo "export SERIN_CONTROLLER_KUBECONFIG='$($cluster kubeconfig $name serin)'"
+echo "export SERIN_CONTROLLER_KUBECONFIG='$($cluster kubeconfig $name serin serin-test-controllers)'"

@@ -56,6 +56,9 @@ pub struct RolloutStatus {
     /// Hash of the steps, so that a change of them is seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_step_hash: Option<String>,
+    /// Fingerprint of the template that `currentPodHash` was found for. Serin's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_fingerprint: Option<String>,
     /// How often a hash met a foreign ReplicaSet of the same name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,

@@ -1,17 +1,7 @@
 //! The events of a run and of its metrics.
 
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult};
-
-/// An event to publish once the status is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// The reason, one of a fixed set.
-    pub reason: &'static str,
-    /// Whether it is of type Warning.
-    pub warning: bool,
-    /// What happened, as a sentence.
-    pub message: String,
-}
+use crate::engine::plan::Notice;
 
 /// The event reason for a run that reached a phase.
 pub const fn run_reason(phase: AnalysisPhase) -> &'static str {

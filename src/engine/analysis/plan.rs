@@ -7,7 +7,7 @@
 //! ```
 
 use super::assess::{metric_verdict, record, run_verdict, settle, summaries, trim};
-use super::notice::{Notice, metric_notice, run_notice};
+use super::notice::{metric_notice, run_notice};
 use super::report::{FinishedMeasurement, in_order, is_new, take_reports};
 use super::rule::{Checks, MetricRule, prepare_run};
 use super::schedule::{Turn, in_flight as stored_in_flight, next_turn};
@@ -15,6 +15,7 @@ use crate::api::analysis::{
     AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus, Measurement, MetricResult, TtlStrategy,
 };
 use crate::engine::duration::{later, whole_second};
+use crate::engine::plan::Notice;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::{BTreeMap, BTreeSet};

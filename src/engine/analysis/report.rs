@@ -1,10 +1,11 @@
 //! What providers report, put in an order that does not depend on who answered first, and taken in once.
 
 use super::assess::{empty_result, metric_verdict, record, settle};
-use super::notice::{Notice, metric_notice};
+use super::notice::metric_notice;
 use super::rule::MetricRule;
 use crate::api::analysis::{AnalysisPhase, Measurement, MetricResult};
 use crate::engine::duration::whole_second;
+use crate::engine::plan::Notice;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeMap;

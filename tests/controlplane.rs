@@ -1,0 +1,20 @@
+//! The controller against the real API server and controller manager, with faked pods: what a user of the cluster sees.
+//!
+//! `cargo test --features cluster-tests --test controlplane -- --test-threads 12`: the tests mostly wait, so that many at once
+//! take little longer than the longest of them. The cluster (`tests/cluster/cluster up fake test-controlplane`) is found or started,
+//! and left up; `tests/cluster/cluster down test-controlplane` removes it. Each test has a namespace of its own. One controller
+//! serves all tests but those that kill, count or isolate theirs; it ends with the test process.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must say so and end"
+)]
+
+#[path = "support/support.rs"]
+mod support;
+
+#[path = "controlplane/seeds.rs"]
+mod seeds;
+#[path = "controlplane/verbs.rs"]
+mod verbs;

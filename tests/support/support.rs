@@ -1,0 +1,14 @@
+//! What the tests against a real control plane share.
+
+pub mod audit;
+pub mod cluster;
+pub mod controller;
+pub mod http;
+pub mod manifest;
+pub mod record;
+mod verbs;
+pub mod world;
+
+pub use controller::{Controller, Run};
+pub use manifest::{canary, rollout, web_template};
+pub use world::{World, scenario};
