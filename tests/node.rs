@@ -22,7 +22,9 @@ const RATE: u32 = 200;
 
 /// Waits until the cursor stands on this step or has passed it.
 fn reach(world: &World, step: i64) {
-    world.wait_for(&format!("step {step}"), |status| status["currentStepIndex"].as_i64() >= Some(step));
+    world.wait_for(&format!("step {step}"), |status| {
+        status["currentStepIndex"].as_i64() >= Some(step)
+    });
 }
 
 #[test]
@@ -55,20 +57,34 @@ fn an_abort_in_the_middle_loses_no_request() {
     reach(&world, 5);
     let start = Instant::now();
     let patch = json!({"status": {"abort": true}}).to_string();
-    world.kubectl(&["patch", "rollout", "shop", "--subresource=status", "--type=merge", "-p", &patch]);
+    world.kubectl(&[
+        "patch",
+        "rollout",
+        "shop",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ]);
     eventually("version 1 has everything back", LONG, || {
         let sizes = world.sizes();
         (sizes["v1"] == (10, 10) && sizes["v2"].0 == 0).then_some(())
     });
     let took = start.elapsed();
-    world.wait_for("the abort is told", |status| status["phase"] == "Degraded" && status["abort"] == true);
+    world.wait_for("the abort is told", |status| {
+        status["phase"] == "Degraded" && status["abort"] == true
+    });
     world.wait_quiet();
     let counts = load.finish();
     counts.show(&format!("abort at 50 %, undone in {:.1} s", took.as_secs_f64()));
     assert!(counts.answered("v1") && counts.answered("v2"), "{counts:?}");
     let pods = world.get(&["pods", "-l", "app=shop"]);
-    let versions: Vec<&Value> =
-        pods["items"].as_array().unwrap().iter().map(|p| &p["spec"]["containers"][0]["env"][0]["value"]).collect();
+    let versions: Vec<&Value> = pods["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["spec"]["containers"][0]["env"][0]["value"])
+        .collect();
     assert_eq!(versions, vec!["v1"; 10]);
     counts.assert_none_failed(RATE.into());
     world.leave();
@@ -117,15 +133,21 @@ fn services_of_canary_and_stable_follow_without_a_lost_request() {
     });
     assert_eq!(aim(&world, "shop-canary"), (v2, shop));
 
-    let patch = json!({"spec": {"strategy": {"canary": {"canaryService": null, "stableService": null}}}}).to_string();
+    let patch =
+        json!({"spec": {"strategy": {"canary": {"canaryService": null, "stableService": null}}}}).to_string();
     world.kubectl(&["patch", "rollout", "shop", "--type=merge", "-p", &patch]);
     for service in ["shop-canary", "shop-stable"] {
-        eventually("the Service is given back", LONG, || (aim(&world, service) == (None, None)).then_some(()));
+        eventually("the Service is given back", LONG, || {
+            (aim(&world, service) == (None, None)).then_some(())
+        });
     }
     world.wait_quiet();
     for (load, service, rate) in [(load, "shop", RATE), (canary, "shop-canary", 50)] {
         let counts = load.finish();
-        counts.show(&format!("promotion with Services, through {service}, done in {:.1} s", took.as_secs_f64()));
+        counts.show(&format!(
+            "promotion with Services, through {service}, done in {:.1} s",
+            took.as_secs_f64()
+        ));
         assert!(counts.answered("v1") && counts.answered("v2"), "{counts:?}");
         counts.assert_none_failed(rate.into());
     }
@@ -147,15 +169,24 @@ fn a_killed_controller_loses_no_request_and_the_next_one_goes_on() {
     sleep(Duration::from_secs(5));
     let after = world.sizes();
     for version in ["v1", "v2"] {
-        assert_eq!(before[version].0, after[version].0, "{version} was scaled, and nobody was there");
+        assert_eq!(
+            before[version].0, after[version].0,
+            "{version} was scaled, and nobody was there"
+        );
     }
-    assert!(before["v2"].0 < 10, "killed too late to show anything: {before:?}");
+    assert!(
+        before["v2"].0 < 10,
+        "killed too late to show anything: {before:?}"
+    );
     let _controller = world.controller();
     world.wait_promoted();
     let took = start.elapsed();
     world.wait_quiet();
     let counts = load.finish();
-    counts.show(&format!("promotion with a killed controller, done in {:.1} s", took.as_secs_f64()));
+    counts.show(&format!(
+        "promotion with a killed controller, done in {:.1} s",
+        took.as_secs_f64()
+    ));
     assert!(counts.answered("v1") && counts.answered("v2"), "{counts:?}");
     counts.assert_none_failed(RATE.into());
     world.leave();

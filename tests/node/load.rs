@@ -54,7 +54,9 @@ impl<'a> Load<'a> {
             },
         }));
         let load = Load { world, pod };
-        eventually("the client gets answers", Duration::from_secs(60), || load.counts().filter(Counts::has_answers));
+        eventually("the client gets answers", Duration::from_secs(60), || {
+            load.counts().filter(Counts::has_answers)
+        });
         load
     }
 
@@ -91,7 +93,9 @@ impl Counts {
 
     /// Whether this version has answered.
     pub fn answered(&self, version: &str) -> bool {
-        self.versions.get(version).is_some_and(|answers| answers.requests > 0)
+        self.versions
+            .get(version)
+            .is_some_and(|answers| answers.requests > 0)
     }
 
     /// One line for people.
@@ -103,7 +107,10 @@ impl Counts {
             self.failures(),
             self.failed,
             self.skipped,
-            self.versions.iter().map(|(version, a)| (version, a.requests)).collect::<Vec<_>>(),
+            self.versions
+                .iter()
+                .map(|(version, a)| (version, a.requests))
+                .collect::<Vec<_>>(),
         );
     }
 
@@ -111,6 +118,10 @@ impl Counts {
     pub fn assert_none_failed(&self, rate: u64) {
         assert_eq!(self.failures(), 0, "requests failed: {self:?}");
         let least = rate / 2 * self.elapsed_ms / 1000;
-        assert!(self.requests() >= least, "only {} requests, fewer than {least}: {self:?}", self.requests());
+        assert!(
+            self.requests() >= least,
+            "only {} requests, fewer than {least}: {self:?}",
+            self.requests()
+        );
     }
 }

@@ -56,11 +56,19 @@ fn environment() -> &'static HashMap<String, String> {
     static ENVIRONMENT: OnceLock<HashMap<String, String>> = OnceLock::new();
     ENVIRONMENT.get_or_init(|| {
         let up = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/up.sh");
-        let out = Command::new(up).arg(env!("CARGO_BIN_EXE_serin")).stderr(Stdio::inherit()).output().unwrap();
+        let out = Command::new(up)
+            .arg(env!("CARGO_BIN_EXE_serin"))
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
         assert!(out.status.success(), "{up} failed");
         let text = String::from_utf8(out.stdout).unwrap();
-        let exports = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
-        exports.map(|(key, value)| (key.to_owned(), value.trim_matches('\'').to_owned())).collect()
+        let exports = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+        exports
+            .map(|(key, value)| (key.to_owned(), value.trim_matches('\'').to_owned()))
+            .collect()
     })
 }
 
@@ -70,7 +78,11 @@ impl World {
         static ALONE: Mutex<()> = Mutex::new(());
         // A test that failed has left nothing in memory that another could trip over.
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let world = World { namespace: namespace.to_owned(), env: environment(), _alone: alone };
+        let world = World {
+            namespace: namespace.to_owned(),
+            env: environment(),
+            _alone: alone,
+        };
         world.kubectl(&["delete", "namespace", namespace, "--ignore-not-found", "--wait"]);
         world.kubectl(&["create", "namespace", namespace]);
         world.service("shop");
@@ -89,13 +101,17 @@ impl World {
 
     fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.env["SERIN_NETNS"])).arg(program);
+        command
+            .arg(format!("--net={}", self.env["SERIN_NETNS"]))
+            .arg(program);
         command
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.inside(&self.env["SERIN_KUBECTL"]);
-        command.args(["--kubeconfig", &self.env["KUBECONFIG"], "-n", &self.namespace]).args(args);
+        command
+            .args(["--kubeconfig", &self.env["KUBECONFIG"], "-n", &self.namespace])
+            .args(args);
         command
     }
 
@@ -103,12 +119,17 @@ impl World {
     pub fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
         let out = self.command(args).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        if out.status.success() { Ok(text(out.stdout)) } else { Err(text(out.stderr)) }
+        if out.status.success() {
+            Ok(text(out.stdout))
+        } else {
+            Err(text(out.stderr))
+        }
     }
 
     /// What kubectl prints.
     pub fn kubectl(&self, args: &[&str]) -> String {
-        self.try_kubectl(args).unwrap_or_else(|complaint| panic!("kubectl {args:?}: {complaint}"))
+        self.try_kubectl(args)
+            .unwrap_or_else(|complaint| panic!("kubectl {args:?}: {complaint}"))
     }
 
     /// One field of an object, by a JSONPath.
@@ -118,7 +139,10 @@ impl World {
 
     /// An object, or a list of them.
     pub fn get(&self, args: &[&str]) -> Value {
-        let args: Vec<&str> = ["get", "-o", "json"].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> = ["get", "-o", "json"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
         serde_json::from_str(&self.kubectl(&args)).unwrap()
     }
 
@@ -130,18 +154,35 @@ impl World {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(object.to_string().as_bytes())
+            .unwrap();
         assert!(child.wait().unwrap().success(), "cannot apply {object}");
     }
 
     /// Starts a controller and waits until it leads.
     pub fn controller(&self) -> Controller {
-        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("controller-{}.log", self.namespace));
+        let log =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("controller-{}.log", self.namespace));
         let log = File::options().create(true).append(true).open(log).unwrap();
         let child = self
             .inside(env!("CARGO_BIN_EXE_serin"))
-            .args(["controller", "--kubeconfig", &self.env["SERIN_CONTROLLER_KUBECONFIG"]])
-            .args(["--namespace", &self.namespace, "--healthzPort", "18080", "--metricsPort", "18090"])
+            .args([
+                "controller",
+                "--kubeconfig",
+                &self.env["SERIN_CONTROLLER_KUBECONFIG"],
+            ])
+            .args([
+                "--namespace",
+                &self.namespace,
+                "--healthzPort",
+                "18080",
+                "--metricsPort",
+                "18090",
+            ])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -175,7 +216,14 @@ impl World {
     /// A new version of the template.
     pub fn release(&self, version: &str) {
         let patch = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/env/0/value", "value": version}]);
-        self.kubectl(&["patch", "rollout", "shop", "--type=json", "-p", &patch.to_string()]);
+        self.kubectl(&[
+            "patch",
+            "rollout",
+            "shop",
+            "--type=json",
+            "-p",
+            &patch.to_string(),
+        ]);
     }
 
     /// Waits until the newest version is the stable one and has all pods.
@@ -193,7 +241,9 @@ impl World {
         let all = self.get(&["replicasets"]);
         let all = all["items"].as_array().unwrap().iter();
         all.map(|rs| {
-            let version = rs.pointer("/spec/template/spec/containers/0/env/0/value").and_then(Value::as_str);
+            let version = rs
+                .pointer("/spec/template/spec/containers/0/env/0/value")
+                .and_then(Value::as_str);
             let number = |path: &str| rs.pointer(path).and_then(Value::as_i64).unwrap_or(0);
             let size = (number("/spec/replicas"), number("/status/availableReplicas"));
             (version.unwrap_or_default().to_owned(), size)
