@@ -14,6 +14,7 @@ mod merge_patch;
 mod metrics;
 mod observe;
 pub mod process;
+mod passes;
 mod rollouts;
 mod runs;
 mod serve;

@@ -18,6 +18,7 @@ use super::events::Events;
 use super::observe::{Identities, Stores, observe};
 use super::watched::WatchedRollout;
 use super::written::{Kind, Written};
+use super::passes::{Ended, Passes};
 use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
 use crate::api::rollout::{Rollout, RolloutStatus};
@@ -51,6 +52,7 @@ pub struct Context {
     pub events: Events,
     written: Written,
     backoff: Backoff,
+    passes: Arc<Passes>,
     identities: Identities,
     refusals: Mutex<HashMap<String, (Refusal, Timestamp)>>,
     waiting: Mutex<HashMap<String, Timestamp>>,
@@ -58,13 +60,14 @@ pub struct Context {
 
 impl Context {
     /// Nothing written, nothing failed yet.
-    pub fn new(client: Client, stores: Arc<Stores>, events: Events) -> Self {
+    pub fn new(client: Client, stores: Arc<Stores>, events: Events, passes: Arc<Passes>) -> Self {
         Context {
             client,
             stores,
             events,
             written: Written::default(),
             backoff: Backoff::default(),
+            passes,
             identities: Identities::default(),
             refusals: Mutex::default(),
             waiting: Mutex::default(),
@@ -131,6 +134,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     if !ctx.is_settled(meta, now) {
         // The event that shows the write asks for the next pass; this is for a watch that lags.
         return Ok(Action::requeue(Duration::from_secs(1)));
+        ctx.passes.count(Ended::Early);
     }
     let mut refusal = ctx.refusal(uid, now);
     let mut action = None;
@@ -160,6 +164,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     }
     ctx.backoff.succeeded(uid);
     Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
+    ctx.passes.count(Ended::Done);
 }
 
 enum Outcome {
@@ -292,6 +297,7 @@ pub fn reference(rollout: &Rollout) -> ObjectReference {
 /// What to do after a pass that failed.
 pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
     let meta = &watched.rollout.metadata;
+    ctx.passes.count(Ended::Failed);
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);
     let (namespace, name) = (
