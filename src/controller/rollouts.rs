@@ -7,18 +7,20 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
+use kube::core::Request;
 use kube::runtime::controller::Action;
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::apply::{Applier, Done, call, rollouts};
+use super::answer::version_after;
+use super::apply::{Applier, Done, call};
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::observe::{Identities, Stores, observe};
+use super::passes::{Ended, Passes};
 use super::watched::WatchedRollout;
 use super::written::{Kind, Written};
-use super::passes::{Ended, Passes};
 use super::{FIELD_MANAGER, clock, merge_patch, significance};
 use crate::api::names::events;
 use crate::api::rollout::{Rollout, RolloutStatus};
@@ -50,9 +52,9 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Where events go.
     pub events: Events,
+    passes: Arc<Passes>,
     written: Written,
     backoff: Backoff,
-    passes: Arc<Passes>,
     identities: Identities,
     refusals: Mutex<HashMap<String, (Refusal, Timestamp)>>,
     waiting: Mutex<HashMap<String, Timestamp>>,
@@ -65,9 +67,9 @@ impl Context {
             client,
             stores,
             events,
+            passes,
             written: Written::default(),
             backoff: Backoff::default(),
-            passes,
             identities: Identities::default(),
             refusals: Mutex::default(),
             waiting: Mutex::default(),
@@ -132,9 +134,9 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     let meta = &watched.rollout.metadata;
     let uid = observed::uid(meta);
     if !ctx.is_settled(meta, now) {
+        ctx.passes.count(Ended::Early);
         // The event that shows the write asks for the next pass; this is for a watch that lags.
         return Ok(Action::requeue(Duration::from_secs(1)));
-        ctx.passes.count(Ended::Early);
     }
     let mut refusal = ctx.refusal(uid, now);
     let mut action = None;
@@ -162,9 +164,9 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
             }
         }
     }
+    ctx.passes.count(Ended::Done);
     ctx.backoff.succeeded(uid);
     Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
-    ctx.passes.count(Ended::Done);
 }
 
 enum Outcome {
@@ -219,6 +221,11 @@ async fn commit(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
     let uid = observed::uid(&rollout.metadata);
+    // Most passes change nothing, and a comparison costs less than two values.
+    if rollout.status.as_ref() == Some(status) {
+        ctx.waiting.lock().remove(uid);
+        return Ok(None);
+    }
     let before = match &rollout.status {
         Some(status) => serde_json::to_value(status)?,
         None => json!({}),
@@ -236,31 +243,25 @@ async fn commit(
         }
     }
     let name = observed::name(&rollout.metadata);
-    let api = rollouts(
-        &ctx.client,
-        rollout.metadata.namespace.as_deref().unwrap_or_default(),
-    );
+    let namespace = rollout.metadata.namespace.as_deref();
     let patch = json!({"metadata": {"resourceVersion": version}, "status": change});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let done = call(
+    let request = Request::new(Rollout::url_path(&(), namespace))
+        .patch_subresource("status", name, &params, &Patch::Merge(&patch))
+        .map_err(kube::Error::BuildRequest);
+    let version = call(
         "patch",
         "Rollout status",
         name,
-        api.patch_status(name, &params, &Patch::Merge(&patch)),
+        version_after(&ctx.client, request),
     )
     .await?;
     ctx.waiting.lock().remove(uid);
-    ctx.written.note(
-        uid,
-        Kind::Root,
-        name,
-        done.metadata.resource_version.as_deref(),
-        false,
-        now,
-    );
+    ctx.written
+        .note(uid, Kind::Root, name, version.as_deref(), false, now);
     log_transition(rollout, &before, &after);
     Ok(None)
 }
@@ -296,8 +297,8 @@ pub fn reference(rollout: &Rollout) -> ObjectReference {
 
 /// What to do after a pass that failed.
 pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
-    let meta = &watched.rollout.metadata;
     ctx.passes.count(Ended::Failed);
+    let meta = &watched.rollout.metadata;
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);
     let (namespace, name) = (
