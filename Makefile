@@ -28,8 +28,8 @@ controlplane: ## Ring 3: a real control plane with faked pods
 node: ## Ring 4: the demo and all else that needs real pods (root)
 	@tests/run.sh node
 
-bench: ## What 200 canaries at once cost: calls, CPU, memory, time
-	@tests/bench.sh
+bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
+	@tests/bench/run.sh
 
 crds: ## Write crds/ anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds

@@ -4,6 +4,7 @@
 //! backoffs, what it wrote last) only saves work; a process that starts anew continues from the API objects alone.
 
 mod abandoned;
+mod answer;
 mod apply;
 mod cache;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod leader;
 mod merge_patch;
 mod metrics;
 mod observe;
+mod passes;
 pub mod process;
 mod rollouts;
 mod runs;

@@ -196,8 +196,8 @@ fn controller(args: ControllerArgs) -> anyhow::Result<()> {
     log(&args)?;
     // An error means that a provider is installed already: ours is as good as any.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: the work is waiting and a little JSON. More of them only pass it back and forth, and each has a heap.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(serve(args))

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::{ApiResource, DynamicObject};
+use kube::core::{ApiResource, DynamicObject, Request};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::answer::version_after;
 use super::error::Error;
 use super::events::Events;
 use super::written::{Kind, Written};
@@ -330,18 +331,16 @@ impl Applier<'_> {
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&object)?)
             .map_err(kube::Error::HttpError);
-        let created = call("create", "ReplicaSet", &new.name, async {
-            self.client.request::<ReplicaSet>(request?).await
-        })
+        let created = call(
+            "create",
+            "ReplicaSet",
+            &new.name,
+            version_after(self.client, request),
+        )
         .await;
         match created {
-            Ok(rs) => {
-                self.note(
-                    Kind::ReplicaSet,
-                    &new.name,
-                    rs.metadata.resource_version.as_deref(),
-                    true,
-                );
+            Ok(version) => {
+                self.note(Kind::ReplicaSet, &new.name, version.as_deref(), true);
                 self.events.publish(self.about, new.notices.iter().cloned());
                 Ok(Done::Yes(None))
             }
@@ -416,27 +415,17 @@ impl Applier<'_> {
             }
         }
         let body: json_patch::Patch = serde_json::from_value(Value::Array(steps))?;
-        let api: Api<ReplicaSet> = self.replica_sets();
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let name = &patch.name;
-        let done = call(
-            "patch",
-            "ReplicaSet",
-            name,
-            api.patch(name, &params, &Patch::<()>::Json(body)),
-        )
-        .await;
-        match done {
-            Ok(rs) => {
-                self.note(
-                    Kind::ReplicaSet,
-                    name,
-                    rs.metadata.resource_version.as_deref(),
-                    false,
-                );
+        let request = Request::new(ReplicaSet::url_path(&(), Some(self.namespace())))
+            .patch(name, &params, &Patch::<()>::Json(body))
+            .map_err(kube::Error::BuildRequest);
+        match call("patch", "ReplicaSet", name, version_after(self.client, request)).await {
+            Ok(version) => {
+                self.note(Kind::ReplicaSet, name, version.as_deref(), false);
                 self.events.publish(self.about, patch.notices.iter().cloned());
                 Ok(Done::Yes(None))
             }

@@ -5,15 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::core::Request;
+use kube::{Client, Resource};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::answer::version_after;
 use super::{CALL_TIMEOUT, FIELD_MANAGER, clock};
 use crate::api::names::EVENT_COMPONENT;
 use crate::engine::Notice;
@@ -62,8 +64,10 @@ pub fn events(client: Client) -> (Events, Publisher) {
 impl Events {
     /// Says these about an object, in this order.
     pub fn publish(&self, about: &ObjectReference, notices: impl IntoIterator<Item = Notice>) {
-        let at = clock::now();
-        for notice in notices {
+        let now = clock::now();
+        for (n, notice) in (0..).zip(notices) {
+            // The moment is part of the name: a nanosecond each keeps those of one pass apart.
+            let at = now.checked_add(SignedDuration::from_nanos(n)).unwrap_or(now);
             let said = Said {
                 about: about.clone(),
                 notice,
@@ -92,10 +96,7 @@ impl Publisher {
 
     async fn publish(&mut self, said: &Said) -> Result<(), kube::Error> {
         let Said { about, notice, at } = said;
-        let api: Api<Event> = Api::namespaced(
-            self.client.clone(),
-            about.namespace.as_deref().unwrap_or("default"),
-        );
+        let url = Event::url_path(&(), Some(about.namespace.as_deref().unwrap_or("default")));
         let key = format!(
             "{}/{}/{}",
             about.uid.as_deref().unwrap_or_default(),
@@ -105,30 +106,38 @@ impl Publisher {
         if let Some((name, count)) = self.known.get_mut(&key) {
             *count = count.saturating_add(1);
             let patch = json!({"count": *count, "lastTimestamp": whole_second(*at)});
-            match api
+            let request = Request::new(&url)
                 .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-                .await
-            {
+                .map_err(kube::Error::BuildRequest);
+            match version_after(&self.client, request).await {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 Err(error) => return Err(error),
             }
         }
-        let name = format!(
+        let mut name = format!(
             "{}.{:x}",
             about.name.as_deref().unwrap_or_default(),
             at.as_nanosecond()
         );
-        let created = match api.create(&PostParams::default(), &event(&name, said)).await {
-            // Two events within one tick of the clock: the uid of the second tells them apart.
+        match self.create(&url, &event(&name, said)).await {
+            // Two passes within one tick of the clock.
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let name = format!("{name}-{:x}", self.order.len());
-                api.create(&PostParams::default(), &event(&name, said)).await?
+                name = format!("{name}-{:x}", self.order.len());
+                self.create(&url, &event(&name, said)).await?;
             }
             other => other?,
-        };
-        self.remember(key, created.metadata.name.unwrap_or_default());
+        }
+        self.remember(key, name);
         Ok(())
+    }
+
+    async fn create(&self, url: &str, event: &Event) -> Result<(), kube::Error> {
+        let body = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
+        let request = Request::new(url)
+            .create(&PostParams::default(), body)
+            .map_err(kube::Error::BuildRequest);
+        version_after(&self.client, request).await.map(|_| ())
     }
 
     fn remember(&mut self, key: String, name: String) {

@@ -3,16 +3,26 @@
 use std::fmt::Write as _;
 
 use super::observe::Stores;
+use super::passes::Passes;
 use crate::api::analysis::AnalysisRun;
 use crate::api::rollout::Rollout;
 use crate::engine::observed;
 
 /// All metrics in Prometheus' text format. Names and labels are those of the contract, section 4.1.
-pub fn text(stores: Option<&Stores>) -> String {
+pub fn text(stores: Option<&Stores>, passes: &Passes) -> String {
     let mut out = Page::default();
     let version = env!("CARGO_PKG_VERSION");
     out.gauge("argo_rollouts_controller_info", "Running controller");
     out.sample("argo_rollouts_controller_info", &[("version", version)], 1);
+    out.head(
+        "serin_passes_total",
+        "Passes of Rollouts by what became of them",
+        "counter",
+    );
+    for (outcome, count) in passes.all() {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        out.sample("serin_passes_total", &[("outcome", outcome)], count);
+    }
     let Some(stores) = stores else { return out.text };
     let rollouts = stores.rollouts.store().state();
     out.gauge("rollout_info", "Information about a Rollout");
@@ -108,8 +118,12 @@ struct Page {
 
 impl Page {
     fn gauge(&mut self, name: &str, help: &str) {
+        self.head(name, help, "gauge");
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
         // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {

@@ -26,6 +26,7 @@ pub use super::jobs::JobTarget;
 use super::jobs::Jobs;
 use super::leader::{Election, Elector, Ended};
 use super::observe::Stores;
+use super::passes::Passes;
 use super::serve::{self, Readiness};
 use super::watched::WatchedRollout;
 use super::workloads::Workloads;
@@ -72,9 +73,16 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (ready, readiness) = watch::channel(Readiness::Starting);
     // The probes answer until the very end of the work, the release of the lease included.
     let (worked, finished) = watch::channel(false);
-    let probes = serve::serve(options.healthz_port, options.metrics_port, readiness, finished);
+    let passes = Arc::<Passes>::default();
+    let probes = serve::serve(
+        options.healthz_port,
+        options.metrics_port,
+        readiness,
+        Arc::clone(&passes),
+        finished,
+    );
     let work = async {
-        let ended = work(client, options, stop, ready).await;
+        let ended = work(client, options, stop, ready, passes).await;
         worked.send_replace(true);
         ended
     };
@@ -94,6 +102,7 @@ async fn work(
     options: Options,
     stop: watch::Receiver<bool>,
     ready: watch::Sender<Readiness>,
+    counted: Arc<Passes>,
 ) -> anyhow::Result<()> {
     check_definitions(&client, &options).await?;
     let mut tasks = JoinSet::new();
@@ -128,6 +137,7 @@ async fn work(
         client.clone(),
         Arc::clone(&stores),
         events.clone(),
+        counted,
     ));
     let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
     let defaults = Defaults {

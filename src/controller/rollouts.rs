@@ -7,15 +7,18 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
+use kube::core::Request;
 use kube::runtime::controller::Action;
 use kube::{Client, Resource};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::apply::{Applier, Done, call, rollouts};
+use super::answer::version_after;
+use super::apply::{Applier, Done, call};
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::observe::{Identities, Stores, observe};
+use super::passes::{Ended, Passes};
 use super::watched::WatchedRollout;
 use super::workloads::Lookup;
 use super::written::{Kind, Written};
@@ -51,6 +54,7 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Where events go.
     pub events: Events,
+    passes: Arc<Passes>,
     written: Written,
     backoff: Backoff,
     identities: Identities,
@@ -60,11 +64,12 @@ pub struct Context {
 
 impl Context {
     /// Nothing written, nothing failed yet.
-    pub fn new(client: Client, stores: Arc<Stores>, events: Events) -> Self {
+    pub fn new(client: Client, stores: Arc<Stores>, events: Events, passes: Arc<Passes>) -> Self {
         Context {
             client,
             stores,
             events,
+            passes,
             written: Written::default(),
             backoff: Backoff::default(),
             identities: Identities::default(),
@@ -140,6 +145,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     let meta = &watched.rollout.metadata;
     let uid = observed::uid(meta);
     if !ctx.is_settled(meta, now) {
+        ctx.passes.count(Ended::Early);
         // The event that shows the write asks for the next pass; this is for a watch that lags.
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
@@ -184,6 +190,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
             Outcome::Taken(by) => met = Some(by),
         }
     }
+    ctx.passes.count(Ended::Done);
     ctx.backoff.succeeded(uid);
     Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
 }
@@ -242,6 +249,11 @@ async fn commit(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
     let uid = observed::uid(&rollout.metadata);
+    // Most passes change nothing, and a comparison costs less than two values.
+    if rollout.status.as_ref() == Some(status) {
+        ctx.waiting.lock().remove(uid);
+        return Ok(None);
+    }
     let before = match &rollout.status {
         Some(status) => serde_json::to_value(status)?,
         None => json!({}),
@@ -259,31 +271,25 @@ async fn commit(
         }
     }
     let name = observed::name(&rollout.metadata);
-    let api = rollouts(
-        &ctx.client,
-        rollout.metadata.namespace.as_deref().unwrap_or_default(),
-    );
+    let namespace = rollout.metadata.namespace.as_deref();
     let patch = json!({"metadata": {"resourceVersion": version}, "status": change});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let done = call(
+    let request = Request::new(Rollout::url_path(&(), namespace))
+        .patch_subresource("status", name, &params, &Patch::Merge(&patch))
+        .map_err(kube::Error::BuildRequest);
+    let version = call(
         "patch",
         "Rollout status",
         name,
-        api.patch_status(name, &params, &Patch::Merge(&patch)),
+        version_after(&ctx.client, request),
     )
     .await?;
     ctx.waiting.lock().remove(uid);
-    ctx.written.note(
-        uid,
-        Kind::Root,
-        name,
-        done.metadata.resource_version.as_deref(),
-        false,
-        now,
-    );
+    ctx.written
+        .note(uid, Kind::Root, name, version.as_deref(), false, now);
     log_transition(rollout, &before, &after);
     Ok(None)
 }
@@ -319,6 +325,7 @@ pub fn reference(rollout: &Rollout) -> ObjectReference {
 
 /// What to do after a pass that failed.
 pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
+    ctx.passes.count(Ended::Failed);
     let meta = &watched.rollout.metadata;
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::metrics;
 use super::observe::Stores;
+use super::passes::Passes;
 
 /// How far the process has come.
 #[derive(Clone, Default)]
@@ -29,6 +30,7 @@ pub async fn serve(
     healthz_port: u16,
     metrics_port: u16,
     ready: watch::Receiver<Readiness>,
+    passes: Arc<Passes>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let state = ready.clone();
@@ -45,7 +47,7 @@ pub async fn serve(
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz));
     let scrape = move || {
-        let ready = ready.borrow().clone();
+        let (ready, passes) = (ready.borrow().clone(), Arc::clone(&passes));
         async move {
             let stores = match &ready {
                 Readiness::Ready(stores) => Some(stores.as_ref()),
@@ -53,7 +55,7 @@ pub async fn serve(
             };
             (
                 [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
-                metrics::text(stores),
+                metrics::text(stores, &passes),
             )
         }
     };
