@@ -82,10 +82,10 @@ impl World {
         let out = std::fs::File::create(&world.log).unwrap();
         let _ = world.controller.wait();
         world.controller = Command::new(setup.program)
-            .args(["controller", "--kubeconfig", &kubeconfig, "--leader-elect=false", "--healthzPort", "0"])
+            .args(["controller", "--kubeconfig", &kubeconfig, "--leader-elect=false", "--healthzPort", "0", "--metricsPort", "0"])
             .args(["--instance-id", &world.namespace, "--loglevel", "debug"])
             .args(setup.flags)
-            .env("NO_PROXY", "127.0.0.1")
+            .env("NO_PROXY", "127.0.0.1").env("RUST_BACKTRACE", "0")
             .stdout(Stdio::null())
             .stderr(out)
             .spawn()
