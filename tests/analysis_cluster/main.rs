@@ -17,7 +17,7 @@ async fn world(namespace: &str) -> World {
 }
 
 async fn with_rules(namespace: &str, rules: Value) -> World {
-    World::start(Setup { namespace, rules, program: env!("CARGO_BIN_EXE_serin"), flags: &[] }).await
+    World::start(Setup { namespace, rules, program: env!("CARGO_BIN_EXE_serin"), log_level: "debug" }).await
 }
 
 fn phase(run: &AnalysisRun) -> AnalysisPhase {

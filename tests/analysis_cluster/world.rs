@@ -52,8 +52,8 @@ pub struct Setup<'a> {
     pub rules: Value,
     /// The program.
     pub program: &'a str,
-    /// Further flags.
-    pub flags: &'a [&'a str],
+    /// What it logs.
+    pub log_level: &'a str,
 }
 
 impl World {
@@ -83,8 +83,7 @@ impl World {
         let _ = world.controller.wait();
         world.controller = Command::new(setup.program)
             .args(["controller", "--kubeconfig", &kubeconfig, "--leader-elect=false", "--healthzPort", "0", "--metricsPort", "0"])
-            .args(["--instance-id", &world.namespace, "--loglevel", "debug"])
-            .args(setup.flags)
+            .args(["--instance-id", &world.namespace, "--loglevel", setup.log_level])
             .env("NO_PROXY", "127.0.0.1").env("RUST_BACKTRACE", "0")
             .stdout(Stdio::null())
             .stderr(out)
