@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test fmt lint unit controlplane node bench crds
+.PHONY: help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,3 +33,6 @@ bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
 
 crds: ## Write crds/ anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds
+
+bench-analysis: ## Punctuality and memory of 500 AnalysisRuns while a provider hangs (BENCH_SECONDS=600 BENCH_RUNS=500)
+	@cargo bench --features cluster-tests --bench analysis

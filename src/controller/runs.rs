@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -27,7 +27,7 @@ use super::jobs::{Jobs, Look};
 use super::observe::abilities;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
-use crate::api::analysis::{AnalysisPhase, AnalysisRun, Argument, Measurement, Metric};
+use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Argument, Measurement, Metric};
 use crate::engine::analysis::{
     Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
 };
@@ -61,7 +61,16 @@ struct Live {
     measuring: HashMap<String, AbortHandle>,
     /// Measurements that ended and are not in the committed status yet.
     finished: Vec<FinishedMeasurement>,
+    /// When the status was last written by this process.
+    written: Option<Timestamp>,
 }
+
+/// The least time between two writes that only add measurements to a run.
+///
+/// A run with a shorter interval keeps them in memory until then, and measures on: otherwise many such runs would be as
+/// late as the API server is slow. What decides anything is written at once (see [`is_routine`]); what a controller that
+/// dies had not written, the next one measures anew.
+const ROUTINE: SignedDuration = SignedDuration::from_secs(10);
 
 impl Drop for Live {
     fn drop(&mut self) {
@@ -123,11 +132,15 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     {
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
-    let (finished, measuring) = {
+    let (finished, measuring, written) = {
         let live = ctx.live.lock();
         match live.get(uid) {
-            Some(live) => (live.finished.clone(), live.measuring.keys().cloned().collect()),
-            None => (Vec::new(), Vec::new()),
+            Some(live) => (
+                live.finished.clone(),
+                live.measuring.keys().cloned().collect(),
+                live.written,
+            ),
+            None => (Vec::new(), Vec::new(), None),
         }
     };
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
@@ -139,9 +152,17 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         };
         plan_run(&run, &finished, &measuring, &checks, now)
     };
-    commit(&ctx, &run, &plan, now).await?;
+    let later = written
+        .and_then(|written| written.checked_add(ROUTINE).ok())
+        .filter(|at| *at > now && is_routine(&run, &plan, &finished));
+    if later.is_none() {
+        commit(&ctx, &run, &plan, now).await?;
+    }
     if let Some(live) = ctx.live.lock().get_mut(uid) {
-        live.finished.retain(|f| !finished.contains(f));
+        if later.is_none() {
+            live.finished.retain(|f| !finished.contains(f));
+            live.written = Some(now);
+        }
         for cancel in &plan.cancel {
             if let Some(handle) = live.measuring.remove(&cancel.metric) {
                 handle.abort();
@@ -173,10 +194,34 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         delete(&ctx, &run).await?;
         return Ok(Action::await_change());
     }
-    Ok(plan.wake.map_or_else(Action::await_change, |at| {
+    let write = later.filter(|_| !finished.is_empty());
+    let wake = plan.wake.into_iter().chain(write).min();
+    Ok(wake.map_or_else(Action::await_change, |at| {
         let left = Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO);
         Action::requeue(left.max(Duration::from_millis(1)))
     }))
+}
+
+/// Whether a plan does nothing but add measurements that are over, and may be written later: no phase changes, of the run
+/// or of a metric, nothing is stopped, and nothing is in flight that must be found again.
+fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement]) -> bool {
+    let Some(stored) = &run.status else { return false };
+    let phases = |status: &AnalysisRunStatus| -> Vec<(String, AnalysisPhase)> {
+        status
+            .metric_results
+            .iter()
+            .map(|result| (result.name.clone(), result.phase))
+            .collect()
+    };
+    let plain = |report: &FinishedMeasurement| {
+        report.measurement.phase.is_completed() && !report.measurement.metadata.contains_key(job::JOB_NAME)
+    };
+    stored.phase == plan.status.phase
+        && phases(stored) == phases(&plan.status)
+        && plan.cancel.is_empty()
+        && plan.events.is_empty()
+        && !plan.delete
+        && finished.iter().all(plain)
 }
 
 /// Writes the difference between the stored and the wanted status, guarded by the version it was decided on. The status

@@ -21,7 +21,7 @@ async fn with_rules(namespace: &str, rules: Value) -> World {
         namespace,
         rules,
         program: env!("CARGO_BIN_EXE_serin"),
-        flags: &[],
+        log_level: "debug",
     })
     .await
 }

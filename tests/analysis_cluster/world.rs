@@ -56,8 +56,8 @@ pub struct Setup<'a> {
     pub rules: Value,
     /// The program.
     pub program: &'a str,
-    /// Further flags.
-    pub flags: &'a [&'a str],
+    /// What it logs.
+    pub log_level: &'a str,
 }
 
 impl World {
@@ -105,10 +105,12 @@ impl World {
                 "--leader-elect=false",
                 "--healthzPort",
                 "0",
+                "--metricsPort",
+                "0",
             ])
-            .args(["--instance-id", &world.namespace, "--loglevel", "debug"])
-            .args(setup.flags)
+            .args(["--instance-id", &world.namespace, "--loglevel", setup.log_level])
             .env("NO_PROXY", "127.0.0.1")
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::null())
             .stderr(out)
             .spawn()

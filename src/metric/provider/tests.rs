@@ -303,3 +303,38 @@ fn texts_are_cut_at_characters() {
     assert_eq!(cut("äöü", 2), "äö…");
     assert_eq!(one_line(" a\n\tb \u{7}c ", 10), "a b c");
 }
+
+#[test]
+fn a_secret_is_found_however_each_layer_writes_it() {
+    let mut redactor = Redactor::default();
+    redactor.add("s3/of\"the+\\hé 😀");
+    for written in [
+        "s3/of\"the+\\hé 😀",
+        // As a URL has it, as a form has it, encoded in full, and encoded twice.
+        "s3/of%22the+%5Ch%C3%A9%20%F0%9F%98%80",
+        "s3%2Fof%22the%2B%5Ch%c3%a9+%F0%9F%98%80",
+        "%73%33%2f%6f%66%22%74%68%65%2b%5c%68%c3%a9%20%f0%9f%98%80",
+        "s3%252Fof%2522the%252B%255Ch%25C3%25A9%2520%25F0%259F%2598%2580",
+        // As JSON, in ASCII, and JSON inside JSON inside JSON.
+        r#"s3\/of\"the+\\hé 😀"#,
+        r#"s3/of\"the+\\h\u00e9 \ud83d\uDE00"#,
+        r#"s3/of\\\"the+\\\\hé 😀"#,
+        r#"s3/of\\\\\\\"the+\\\\\\\\h\\\\u00e9 \\\\ud83d\\\\ude00"#,
+        // As a page shows it.
+        "s3/of&quot;the&#43;\\h&#xE9; &#128512;",
+    ] {
+        assert_eq!(redactor.scrub(&format!("<{written}>")), "<*****>", "{written}");
+    }
+    for other in ["s3/of'the+", "s3/of\"the+\\h", "s3", ""] {
+        assert_eq!(redactor.scrub(other), other);
+    }
+    let mut line = Redactor::default();
+    line.add("a\nb&c%");
+    for written in ["a\nb&c%", r"a\nb&c%", r"a\\nb&amp;c%25", "a%0Ab%26c%25", r"a\u000ab\u0026c\u0025"] {
+        assert_eq!(line.scrub(written), "*****", "{written}");
+    }
+    let mut stars = Redactor::default();
+    stars.add("*");
+    stars.add("**x");
+    assert_eq!(stars.scrub("a*b**x"), "a*****b*****");
+}
