@@ -15,6 +15,7 @@ mod merge_patch;
 mod metrics;
 mod observe;
 pub mod process;
+mod refusal;
 mod rollouts;
 mod runs;
 mod serve;
