@@ -110,6 +110,16 @@ impl Controller {
         }
     }
 
+    /// Where its log is, and the last line of it.
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        format!(
+            "{} ends with: {}",
+            self.log.display(),
+            text.lines().last().unwrap_or_default()
+        )
+    }
+
     async fn is_ready(&self) -> bool {
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
