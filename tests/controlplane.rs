@@ -22,9 +22,13 @@ mod cost;
 mod death;
 #[path = "controlplane/input.rs"]
 mod input;
+#[path = "controlplane/instances.rs"]
+mod instances;
 #[path = "controlplane/progress.rs"]
 mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
+#[path = "controlplane/writes.rs"]
+mod writes;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::support::record::Change;
-use crate::support::world::{REPLICA_SET, is_degraded, number, say, text};
+use crate::support::world::{REPLICA_SET, ROLLOUT, is_degraded, number, say, text};
 use crate::support::{canary, rollout, scenario};
 
 #[test]
@@ -81,7 +81,19 @@ fn pods_that_never_become_ready_exceed_the_deadline_and_a_fixed_template_recover
         assert_eq!(rollout["status"]["abort"], true);
         world.until_scales("aborts", &[2, 0]).await;
         for name in ["waits", "aborts"] {
-            world.set_image(name, "app:v3").await;
+            // With time enough, however slow the machine is.
+            world
+                .edit(
+                    ROLLOUT,
+                    name,
+                    json!([
+                        {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "app:v3"},
+                        {"op": "replace", "path": "/spec/progressDeadlineSeconds", "value": 600},
+                    ]),
+                )
+                .await;
+        }
+        for name in ["waits", "aborts"] {
             world.healthy(name).await;
             world.until_scales(name, &[0, 0, 2]).await;
         }

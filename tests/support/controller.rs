@@ -103,8 +103,8 @@ impl Controller {
         while !self.is_ready().await {
             assert!(
                 Instant::now() < until,
-                "the controller is not ready after {START:?}: see {}",
-                self.log.display()
+                "the controller is not ready after {START:?}: {}",
+                self.last_words()
             );
             sleep(Duration::from_millis(50)).await;
         }
@@ -160,8 +160,8 @@ impl Controller {
             }
             assert!(
                 asked.elapsed() < START,
-                "the controller does not stop: see {}",
-                self.log.display()
+                "the controller does not stop: {}",
+                self.last_words()
             );
             sleep(Duration::from_millis(20)).await;
         }
