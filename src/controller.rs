@@ -17,6 +17,7 @@ mod metrics;
 mod observe;
 mod passes;
 pub mod process;
+mod refusal;
 mod rollouts;
 mod runs;
 mod serve;

@@ -14,7 +14,21 @@
 #[path = "support/support.rs"]
 mod support;
 
+#[path = "controlplane/analysis.rs"]
+mod analysis;
+#[path = "controlplane/cost.rs"]
+mod cost;
+#[path = "controlplane/death.rs"]
+mod death;
+#[path = "controlplane/input.rs"]
+mod input;
+#[path = "controlplane/instances.rs"]
+mod instances;
+#[path = "controlplane/progress.rs"]
+mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
+#[path = "controlplane/writes.rs"]
+mod writes;

@@ -47,6 +47,9 @@ pub async fn reconcile(service: Arc<Service>, ctx: Arc<Context>) -> Result<Actio
     if unreadable || !services::is_abandoned(&service, here) {
         return Ok(Action::await_change());
     }
+    if is_of_another_controller(&service, &ctx, namespace).await? {
+        return Ok(Action::await_change());
+    }
     let name = observed::name(meta);
     let patch = json!({
         "metadata": {
@@ -77,6 +80,21 @@ pub async fn reconcile(service: Arc<Service>, ctx: Arc<Context>) -> Result<Actio
     Ok(Action::await_change())
 }
 
+/// Whether the Rollout that manages the Service exists and is not among those that this process watches: then it is
+/// another controller's, with another instance id or of another namespace, and so is the Service. Asked of the API
+/// server, for no store of this process shows it; only a Service that seems to be abandoned costs this call.
+async fn is_of_another_controller(service: &Service, ctx: &Context, namespace: &str) -> Result<bool, Error> {
+    let Some(manager) = services::manager(service) else {
+        return Ok(false);
+    };
+    let api: Api<Rollout> = Api::namespaced(ctx.client.clone(), namespace);
+    let found = call("read", "Rollout", manager, api.get_metadata_opt(manager)).await?;
+    let watched = ctx.stores.rollouts.get(namespace, manager);
+    Ok(found.is_some_and(|there| {
+        watched.is_none_or(|ours| ours.rollout.metadata.uid != there.metadata.uid)
+    }))
+}
+
 /// What to do after a pass that failed.
 pub fn failed(service: &Service, error: &Error, ctx: &Context) -> Action {
     let (wait, count) = ctx
@@ -89,3 +107,6 @@ pub fn failed(service: &Service, error: &Error, ctx: &Context) -> Action {
     tracing::debug!(namespace, name, error = %error.sentence(), count, "the pass failed");
     Action::requeue(wait)
 }
+
+#[cfg(test)]
+mod tests;

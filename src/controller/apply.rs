@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::answer::version_after;
 use super::error::Error;
 use super::events::Events;
+use super::refusal::refusal;
 use super::written::{Kind, Written};
 use super::{CALL_TIMEOUT, FIELD_MANAGER};
 use crate::api::analysis::AnalysisRun;
@@ -350,9 +351,10 @@ impl Applier<'_> {
                 kind,
                 name,
             }) => match *source {
-                kube::Error::Api(status) if status.code == 400 || status.is_invalid() => {
-                    Ok(Done::Refused(RefusalKind::Invalid, refusal(&status.message)))
-                }
+                kube::Error::Api(status) if status.code == 400 || status.is_invalid() => Ok(Done::Refused(
+                    RefusalKind::Invalid,
+                    refusal(&status.message, &new.template),
+                )),
                 kube::Error::Api(status) if status.is_forbidden() => {
                     Ok(Done::Refused(RefusalKind::Denied, status.message.clone()))
                 }
@@ -637,19 +639,6 @@ fn gone(result: Result<(), Error>) -> Result<Done, Error> {
 /// The Rollouts of a namespace, for writes: whatever the answer holds beside the metadata is not read.
 pub fn rollouts(client: &Client, namespace: &str) -> Api<Rollout> {
     Api::namespaced(client.clone(), namespace)
-}
-
-/// The API server speaks of the ReplicaSet that it refused; the user knows only the Rollout. The paths are the same.
-fn refusal(message: &str) -> String {
-    let rest = match message.split_once(" is invalid: ") {
-        Some((_, rest)) => rest,
-        None => message,
-    };
-    let strict = "strict decoding error: ";
-    match rest.split_once(strict) {
-        Some((_, fields)) => format!("spec.template: Invalid value: {fields}"),
-        None => rest.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! Absent here: any typed view of the template (a field newer than our libraries must survive), any clock, any
 //! randomness. Every function is total: JSON that Go could not decode still has a hash, see [`template_hash`].
 
+mod check;
 mod defaults;
 mod encode;
 mod fields;
@@ -18,6 +19,7 @@ pub mod quantity;
 #[cfg(test)]
 mod tests;
 
+pub use check::wrong_quantity;
 pub use normalise::{equal_by_meaning, normalise};
 
 use fields::Table;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::support::cluster::root;
-use crate::support::world::{ANALYSIS_TEMPLATE, ROLLOUT, is_degraded, number, text};
+use crate::support::world::{ANALYSIS_TEMPLATE, ROLLOUT, SERVICE, is_degraded, is_observed, number, text};
 use crate::support::{World, http, scenario};
 
 const NAME: &str = "my-app";
@@ -52,6 +52,40 @@ fn the_seed_of_a_rolling_update_runs() {
         world.set_image(NAME, "my-app:v2").await;
         world.healthy(NAME).await;
         world.until_scales(NAME, &[0, 10]).await;
+    });
+}
+
+#[test]
+fn the_seed_of_blue_green_switches_when_promoted() {
+    scenario("seed-blue-green", |world| async move {
+        for (service, port) in [("my-app", 80), ("my-app-preview", 80)] {
+            world.create_service(service, &json!({"app": NAME}), port).await;
+        }
+        let selected = async |service: &str| {
+            let service = world.get(SERVICE, service).await;
+            text(&service, "/spec/selector/rollouts-pod-template-hash").to_owned()
+        };
+        world.apply("tests/seeds/blue-green.yaml");
+        let first = text(&world.healthy(NAME).await, "/status/currentPodHash").to_owned();
+        world
+            .until("the first version is active", async || {
+                (selected("my-app").await == first).then_some(())
+            })
+            .await;
+        world.set_image(NAME, "my-app:v2").await;
+        let is_waiting = |r: &serde_json::Value| is_observed(r) && r["status"]["message"] == "BlueGreenPause";
+        let rollout = world
+            .until_rollout(NAME, "waiting for a promotion", is_waiting)
+            .await;
+        let second = text(&rollout, "/status/currentPodHash").to_owned();
+        assert_eq!(
+            (selected("my-app").await, selected("my-app-preview").await),
+            (first.clone(), second.clone())
+        );
+        assert_eq!(world.scales(NAME).await, [4, 4], "a second, complete environment");
+        world.promote(NAME).await;
+        world.healthy(NAME).await;
+        assert_eq!(selected("my-app").await, second);
     });
 }
 

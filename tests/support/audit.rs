@@ -4,42 +4,57 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::cluster::Cluster;
 
-/// A place in the audit log: what comes behind it is looked at.
+/// A place in the audit log: what comes behind it is looked at, each line once.
 pub struct Audit {
-    path: std::path::PathBuf,
-    offset: u64,
+    file: Mutex<Read>,
     user: String,
+}
+
+/// How far the log was read.
+struct Read {
+    file: BufReader<File>,
+    /// The beginning of a line that was not complete yet.
+    rest: String,
+    requests: Vec<Value>,
 }
 
 impl Audit {
     /// From now on, for this user.
     pub fn of(cluster: &Cluster, user: &str) -> Audit {
-        let path = cluster.audit_log.clone();
-        let offset = std::fs::metadata(&path).unwrap().len();
+        let mut file = File::open(&cluster.audit_log).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        let read = Read {
+            file: BufReader::new(file),
+            rest: String::new(),
+            requests: Vec::new(),
+        };
         Audit {
-            path,
-            offset,
+            file: Mutex::new(read),
             user: user.to_owned(),
         }
     }
 
     /// The answered requests of the user since, without the long wait of a watch: one line for its start.
     pub fn requests(&self) -> Vec<Value> {
-        let mut file = File::open(&self.path).unwrap();
-        file.seek(SeekFrom::Start(self.offset)).unwrap();
-        BufReader::new(file)
-            .lines()
-            .map(|line| line.unwrap())
-            .filter(|line| line.contains(&self.user))
-            // The last line may still be being written.
-            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
-            .filter(|e| e.pointer("/user/username").and_then(Value::as_str) == Some(&self.user))
-            .filter(|e| e["verb"] != "watch" || e["stage"] == "ResponseStarted")
-            .collect()
+        let mut read = self.file.lock();
+        let Read { file, rest, requests } = &mut *read;
+        while file.read_line(rest).unwrap() > 0 && rest.ends_with('\n') {
+            let line = std::mem::take(rest);
+            if !line.contains(&self.user) {
+                continue;
+            }
+            let entry: Value = serde_json::from_str(&line).unwrap();
+            let is_theirs = entry.pointer("/user/username").and_then(Value::as_str) == Some(&self.user);
+            if is_theirs && (entry["verb"] != "watch" || entry["stage"] == "ResponseStarted") {
+                requests.push(entry);
+            }
+        }
+        requests.clone()
     }
 
     /// The requests that concern this namespace, counted by verb and resource.

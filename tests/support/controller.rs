@@ -103,11 +103,21 @@ impl Controller {
         while !self.is_ready().await {
             assert!(
                 Instant::now() < until,
-                "the controller is not ready after {START:?}: see {}",
-                self.log.display()
+                "the controller is not ready after {START:?}: {}",
+                self.last_words()
             );
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Where its log is, and the last line of it.
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        format!(
+            "{} ends with: {}",
+            self.log.display(),
+            text.lines().last().unwrap_or_default()
+        )
     }
 
     async fn is_ready(&self) -> bool {
@@ -150,8 +160,8 @@ impl Controller {
             }
             assert!(
                 asked.elapsed() < START,
-                "the controller does not stop: see {}",
-                self.log.display()
+                "the controller does not stop: {}",
+                self.last_words()
             );
             sleep(Duration::from_millis(20)).await;
         }

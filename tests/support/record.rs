@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 pub enum Change {
     /// The object as it became.
     Applied(Value),
-    /// The object as it was last.
-    Deleted(Value),
+    /// An object went.
+    Deleted,
     /// The watch broke and began anew with a list: what was between is not known.
     Restarted,
 }
@@ -49,7 +49,7 @@ impl Record {
                     watcher::Event::Apply(o) | watcher::Event::InitApply(o) => {
                         changes.lock().push(Change::Applied(value(o)));
                     }
-                    watcher::Event::Delete(o) => changes.lock().push(Change::Deleted(value(o))),
+                    watcher::Event::Delete(_) => changes.lock().push(Change::Deleted),
                     watcher::Event::Init => {
                         if started.is_none() {
                             changes.lock().push(Change::Restarted);
@@ -78,7 +78,7 @@ impl Record {
         all.into_iter()
             .filter_map(|change| match change {
                 Change::Applied(object) => Some(object),
-                Change::Deleted(_) => None,
+                Change::Deleted => None,
                 Change::Restarted => panic!("the watch was interrupted: the record has a gap"),
             })
             .collect()

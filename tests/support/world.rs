@@ -32,6 +32,7 @@ pub const ANALYSIS_RUN: Kind = ("argoproj.io", "v1alpha1", "AnalysisRun");
 pub const ANALYSIS_TEMPLATE: Kind = ("argoproj.io", "v1alpha1", "AnalysisTemplate");
 pub const REPLICA_SET: Kind = ("apps", "v1", "ReplicaSet");
 pub const EVENT: Kind = ("", "v1", "Event");
+pub const SERVICE: Kind = ("", "v1", "Service");
 pub const LEASE: Kind = ("coordination.k8s.io", "v1", "Lease");
 
 /// A namespace of the cluster, empty at first.
@@ -181,6 +182,21 @@ impl World {
         let object: DynamicObject = serde_json::from_value(object).unwrap();
         let created = self.api(kind).create(&PostParams::default(), &object).await?;
         Ok(serde_json::to_value(created).unwrap())
+    }
+
+    /// Creates a Service that selects these labels.
+    pub async fn create_service(&self, name: &str, selector: &Value, port: u16) {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": selector, "ports": [{"port": port}]},
+        });
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        self.api(SERVICE)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
     }
 
     /// `kubectl apply` of a file, as a user does it.
