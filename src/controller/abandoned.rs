@@ -90,9 +90,7 @@ async fn is_of_another_controller(service: &Service, ctx: &Context, namespace: &
     let api: Api<Rollout> = Api::namespaced(ctx.client.clone(), namespace);
     let found = call("read", "Rollout", manager, api.get_metadata_opt(manager)).await?;
     let watched = ctx.stores.rollouts.get(namespace, manager);
-    Ok(found.is_some_and(|there| {
-        watched.is_none_or(|ours| ours.rollout.metadata.uid != there.metadata.uid)
-    }))
+    Ok(found.is_some_and(|there| watched.is_none_or(|ours| ours.rollout.metadata.uid != there.metadata.uid)))
 }
 
 /// What to do after a pass that failed.

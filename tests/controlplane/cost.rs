@@ -72,7 +72,8 @@ fn a_hundred_rollouts_at_rest_cost_nothing_but_watches_and_the_lease() {
         let is_work = |request: &Value| {
             let call = describe(request);
             // A Service of another test's namespace may make it ask whose it is.
-            let of_others = ![&json!(world.namespace), &Value::Null].contains(&&request["objectRef"]["namespace"]);
+            let of_others =
+                ![&json!(world.namespace), &Value::Null].contains(&&request["objectRef"]["namespace"]);
             !of_others
                 && !call.starts_with("watch ")
                 && !["get leases", "update leases"].contains(&call.as_str())

@@ -1,5 +1,6 @@
 //! What is done about a Service that no watched Rollout refers to, against a scripted API server.
 
+use futures::channel::mpsc::unbounded;
 use http::{Request, Response};
 use kube::client::Body;
 use serde_json::Value;
@@ -7,6 +8,7 @@ use tower_test::mock::{self, Handle};
 
 use super::*;
 use crate::controller::cache::cache;
+use crate::controller::workloads::Workloads;
 
 type Server = Handle<Request<Body>, Response<Body>>;
 
@@ -20,6 +22,7 @@ fn context(client: Client) -> Arc<Context> {
         endpoint_slices: cache().0,
         analysis_runs: cache().0,
         templates: cache().0,
+        workloads: Arc::new(Workloads::new(unbounded().0).0),
         cluster_templates: cache().0,
     };
     Arc::new(Context {
@@ -45,7 +48,9 @@ fn managed() -> Arc<Service> {
 
 async fn answer(server: &mut Server, code: u16, body: &Value) -> String {
     let (request, send) = server.next_request().await.expect("a call is made");
-    let response = Response::builder().status(code).body(Body::from(serde_json::to_vec(body).unwrap()));
+    let response = Response::builder()
+        .status(code)
+        .body(Body::from(serde_json::to_vec(body).unwrap()));
     send.send_response(response.unwrap());
     format!("{} {}", request.method(), request.uri().path())
 }
@@ -69,10 +74,16 @@ async fn the_service_of_a_rollout_that_another_controller_watches_is_left_alone(
 async fn the_service_of_a_rollout_that_is_gone_selects_by_its_own_labels_again() {
     let (service, mut server) = mock::pair::<Request<Body>, Response<Body>>();
     let ctx = context(Client::new(service, "n"));
-    let gone = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "gone"});
+    let gone =
+        json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "gone"});
     let calls = async {
         let first = answer(&mut server, 404, &gone).await;
-        let second = answer(&mut server, 200, &serde_json::to_value(managed().as_ref()).unwrap()).await;
+        let second = answer(
+            &mut server,
+            200,
+            &serde_json::to_value(managed().as_ref()).unwrap(),
+        )
+        .await;
         (first, second)
     };
     let ((_, patch), done) = tokio::join!(calls, reconcile(managed(), ctx));

@@ -178,6 +178,14 @@ impl World {
         self.now += jiff::SignedDuration::from_secs(seconds);
     }
 
+    /// The reasons of the events since last asked.
+    pub fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.events)
+            .into_iter()
+            .map(|(reason, _)| reason)
+            .collect()
+    }
+
     /// The field of the status, null where absent.
     pub fn status(&self, path: &str) -> Value {
         self.rollout["status"].pointer(path).cloned().unwrap_or_default()

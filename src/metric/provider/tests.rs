@@ -330,7 +330,13 @@ fn a_secret_is_found_however_each_layer_writes_it() {
     }
     let mut line = Redactor::default();
     line.add("a\nb&c%");
-    for written in ["a\nb&c%", r"a\nb&c%", r"a\\nb&amp;c%25", "a%0Ab%26c%25", r"a\u000ab\u0026c\u0025"] {
+    for written in [
+        "a\nb&c%",
+        r"a\nb&c%",
+        r"a\\nb&amp;c%25",
+        "a%0Ab%26c%25",
+        r"a\u000ab\u0026c\u0025",
+    ] {
         assert_eq!(line.scrub(written), "*****", "{written}");
     }
     let mut stars = Redactor::default();
