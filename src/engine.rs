@@ -119,7 +119,7 @@ fn claim(ctx: &Context, draft: &mut Draft) -> bool {
         match observed::controller_uid(meta) {
             None if matches => draft.intents.push(Intent::AdoptReplicaSet { name, uid }),
             Some(owner) if owner == me && !matches => {
-                draft.intents.push(Intent::ReleaseReplicaSet { name, uid })
+                draft.intents.push(Intent::ReleaseReplicaSet { name, uid });
             }
             None | Some(_) => {}
         }

@@ -5,10 +5,11 @@
 //! and left up; `tests/cluster/cluster down test-controlplane` removes it. Each test has a namespace of its own. One controller
 //! serves all tests but those that kill, count or isolate theirs; it ends with the test process.
 
-#![expect(
+#![allow(
+    clippy::pedantic,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on must say so and end"
+    reason = "a test that cannot go on must say so and end; its helpers are read by people, not called by programs"
 )]
 
 #[path = "support/support.rs"]

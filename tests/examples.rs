@@ -1,5 +1,13 @@
 //! The examples are what people copy: each parses, is valid, and becomes a run with nothing but its arguments.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::default_trait_access,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must say so and end"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

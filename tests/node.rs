@@ -6,6 +6,14 @@
 //! 200 requests a second go through a Service, each on a connection of its own; the pods go on serving for 5 s after
 //! SIGTERM, as pods should.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::default_trait_access,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must say so and end"
+)]
+
 #[path = "node/load.rs"]
 mod load;
 #[path = "node/world.rs"]

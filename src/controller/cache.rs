@@ -129,7 +129,7 @@ where
         touched: impl Fn(&K) + Send,
     ) {
         self.run_changes(api, config, slim, move |change: Change<K>| {
-            tell(&change, &touched)
+            tell(&change, &touched);
         })
         .await;
     }

@@ -359,7 +359,7 @@ fn slim_pod(pod: &mut Pod) {
     if let Some(status) = &mut pod.status {
         let containers = status.container_statuses.take();
         let init = status.init_container_statuses.take();
-        *status = Default::default();
+        *status = k8s_openapi::api::core::v1::PodStatus::default();
         status.container_statuses = containers;
         status.init_container_statuses = init;
     }

@@ -213,7 +213,7 @@ fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement
             .map(|result| (result.name.clone(), result.phase))
             .collect()
     };
-    let plain = |report: &FinishedMeasurement| {
+    let ended_at_once = |report: &FinishedMeasurement| {
         report.measurement.phase.is_completed() && !report.measurement.metadata.contains_key(job::JOB_NAME)
     };
     stored.phase == plan.status.phase
@@ -221,7 +221,7 @@ fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement
         && plan.cancel.is_empty()
         && plan.events.is_empty()
         && !plan.delete
-        && finished.iter().all(plain)
+        && finished.iter().all(ended_at_once)
 }
 
 /// Writes the difference between the stored and the wanted status, guarded by the version it was decided on. The status
@@ -324,7 +324,7 @@ fn report(ctx: &Context, run: &AnalysisRun, metric: &str, measurement: Measureme
 /// What a measurement asks for.
 enum Work {
     /// Ask a server.
-    Measure(Metric),
+    Measure(Box<Metric>),
     /// Create a Job, as the how-manieth measurement of the metric.
     CreateJob(i64),
     /// Ask the API server for the Job of a measurement in flight.
@@ -343,7 +343,7 @@ fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure, now: Time
         return;
     };
     let work = match (metric.provider.job.is_some(), resume) {
-        (false, _) => Work::Measure(metric),
+        (false, _) => Work::Measure(Box::new(metric)),
         (true, None) => Work::CreateJob(ordinal),
         (true, Some(stored)) => match ctx.jobs.look(observed::uid(&run.metadata), &stored, now) {
             Look::Running => return,

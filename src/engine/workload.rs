@@ -158,9 +158,8 @@ pub(crate) fn scale_down(ctx: &Context, draft: &mut Draft) {
     let healthy = ctx.status.phase.as_deref() == Some(RolloutPhase::Healthy.as_str()) && ctx.is_observed();
     let ready: i64 = ctx.all().map(|rs| i64::from(rs.status.ready_replicas)).sum();
     let to = match mode {
-        ScaleDown::Never => return,
         ScaleDown::OnSuccess | ScaleDown::Progressively if healthy => 0,
-        ScaleDown::OnSuccess => return,
+        ScaleDown::Never | ScaleDown::OnSuccess => return,
         ScaleDown::Progressively => (context::desired_replicas(ctx.spec) - ready).max(0),
     };
     let from = workload.replicas;

@@ -93,7 +93,7 @@ impl Cluster {
                 });
                 self.unpause();
             }
-            Action::SkipStep => self.patch_status(|steps, status| move_cursor(steps, status)),
+            Action::SkipStep => self.patch_status(move_cursor),
             Action::SkipAllSteps => self.patch_status(|steps, status| {
                 if steps > 0 {
                     status.current_step_index = Some(steps);

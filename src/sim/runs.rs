@@ -126,7 +126,7 @@ impl Cluster {
                 FinishedMeasurement {
                     metric: measure.metric,
                     measurement,
-                    metadata: Default::default(),
+                    metadata: std::collections::BTreeMap::default(),
                 },
             ));
         }

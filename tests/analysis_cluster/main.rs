@@ -2,6 +2,14 @@
 //!
 //! Each test has a namespace and a controller of its own, told apart by instance id.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::default_trait_access,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must say so and end"
+)]
+
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -33,7 +41,7 @@ fn phase(run: &AnalysisRun) -> AnalysisPhase {
 /// A metric whose Job's pod does what the annotation says.
 fn job(name: &str, annotation: &str, more: &str) -> String {
     format!(
-        r#"- name: {name}
+        r"- name: {name}
   {more}
   provider:
     job:
@@ -42,7 +50,7 @@ fn job(name: &str, annotation: &str, more: &str) -> String {
         backoffLimit: 0
         template:
           metadata: {{annotations: {{{annotation}}}}}
-          spec: {{restartPolicy: Never, containers: [{{name: main, image: checks}}]}}"#
+          spec: {{restartPolicy: Never, containers: [{{name: main, image: checks}}]}}"
     )
 }
 
@@ -214,7 +222,7 @@ async fn jobs_beyond_the_retention_are_deleted() {
             .await
             .unwrap()
             .iter()
-            .map(|job| job.name_any())
+            .map(kube::ResourceExt::name_any)
             .collect();
         (names == [last.clone()]).then_some(())
     })

@@ -3,6 +3,14 @@
 //!
 //! Needs the program `prometheus` on the PATH (Debian package `prometheus`; `make test` installs it).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::default_trait_access,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must say so and end"
+)]
+
 use std::path::Path;
 
 use jiff::Timestamp;

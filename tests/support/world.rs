@@ -417,7 +417,7 @@ impl World {
 
 /// Whether the controller has seen the spec as it is now.
 pub fn is_observed(rollout: &Value) -> bool {
-    rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"].to_string()
+    rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
 }
 
 /// Whether the Rollout is Healthy, with the spec as it is now.

@@ -63,7 +63,7 @@ fn whoever_refers_to_a_workload_is_told_when_it_comes_changes_and_goes() {
     workloads.note(&rollout("b", "Deployment"));
     workloads.note(&rollout("c", "PodTemplate"));
     let touched = |object: &PartialObjectMeta<Deployment>| {
-        workloads.changed(WorkloadKind::Deployment, &object.metadata)
+        workloads.changed(WorkloadKind::Deployment, &object.metadata);
     };
     let feed = &mut lanes.deployments;
     feed.take(&Event::Init, &touched);
