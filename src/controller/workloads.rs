@@ -78,11 +78,23 @@ pub struct Lanes {
 
 impl<K> Lane<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync,
 {
     fn new() -> (Self, Feed<PartialObjectMeta<K>>) {
         let (cache, feed) = cache();
-        (Lane { cache, needed: watch::Sender::new(false), filled: Arc::default() }, feed)
+        (
+            Lane {
+                cache,
+                needed: watch::Sender::new(false),
+                filled: Arc::default(),
+            },
+            feed,
+        )
     }
 
     fn is_filled(&self) -> bool {
@@ -139,16 +151,24 @@ pub type MetaApis = (
 
 impl Lanes {
     /// Starts the tasks that watch when asked to.
-    pub fn start(
-        self,
-        all: &Arc<Workloads>,
-        apis: MetaApis,
-        tasks: &mut JoinSet<()>,
-    ) {
-        let Lanes { deployments, replica_sets, pod_templates } = self;
-        tasks.spawn(all.deployments.run(WorkloadKind::Deployment, all, deployments, apis.0));
-        tasks.spawn(all.replica_sets.run(WorkloadKind::ReplicaSet, all, replica_sets, apis.1));
-        tasks.spawn(all.pod_templates.run(WorkloadKind::PodTemplate, all, pod_templates, apis.2));
+    pub fn start(self, all: &Arc<Workloads>, apis: MetaApis, tasks: &mut JoinSet<()>) {
+        let Lanes {
+            deployments,
+            replica_sets,
+            pod_templates,
+        } = self;
+        tasks.spawn(
+            all.deployments
+                .run(WorkloadKind::Deployment, all, deployments, apis.0),
+        );
+        tasks.spawn(
+            all.replica_sets
+                .run(WorkloadKind::ReplicaSet, all, replica_sets, apis.1),
+        );
+        tasks.spawn(
+            all.pod_templates
+                .run(WorkloadKind::PodTemplate, all, pod_templates, apis.2),
+        );
     }
 }
 
@@ -164,16 +184,33 @@ impl Workloads {
             pod_templates: feed_pod_templates,
         };
         let (referrers, fetched) = (Mutex::default(), Mutex::default());
-        (Workloads { deployments, replica_sets, pod_templates, referrers, fetched, trigger }, lanes)
+        (
+            Workloads {
+                deployments,
+                replica_sets,
+                pod_templates,
+                referrers,
+                fetched,
+                trigger,
+            },
+            lanes,
+        )
     }
 
     /// Notes what a Rollout that has come or changed refers to. What it referred to before is forgotten by the next sweep.
     pub fn note(&self, rollout: &Rollout) {
-        let Some((kind, name)) = workload::referred(rollout) else { return };
+        let Some((kind, name)) = workload::referred(rollout) else {
+            return;
+        };
         let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
         let key = (kind, namespace.to_owned(), name.to_owned());
         let from = ObjectRef::new(observed::name(&rollout.metadata)).within(namespace);
-        self.referrers.lock().entry(key).or_default().rollouts.insert(from);
+        self.referrers
+            .lock()
+            .entry(key)
+            .or_default()
+            .rollouts
+            .insert(from);
         self.need(kind, true);
     }
 
@@ -185,7 +222,9 @@ impl Workloads {
             let namespace = meta.namespace.as_deref().unwrap_or_default();
             if let Some((kind, name)) = workload::referred(&watched.rollout) {
                 let from = ObjectRef::new(observed::name(meta)).within(namespace);
-                live.entry((kind, namespace.to_owned(), name.to_owned())).or_default().insert(from);
+                live.entry((kind, namespace.to_owned(), name.to_owned()))
+                    .or_default()
+                    .insert(from);
             }
         }
         let mut referrers = self.referrers.lock();
@@ -207,7 +246,9 @@ impl Workloads {
 
     /// The workload that the Rollout refers to: from memory while its generation is the same, else fetched.
     pub async fn of(&self, client: &Client, rollout: &Rollout) -> Result<Lookup, Error> {
-        let Some((kind, name)) = workload::referred(rollout) else { return Ok(Lookup::Done(None)) };
+        let Some((kind, name)) = workload::referred(rollout) else {
+            return Ok(Lookup::Done(None));
+        };
         self.note(rollout);
         let filled = match kind {
             WorkloadKind::Deployment => self.deployments.is_filled(),
@@ -218,8 +259,15 @@ impl Workloads {
             return Ok(Lookup::NotYet);
         }
         let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
-        let Some((uid, generation)) = self.seen(kind, namespace, name) else { return Ok(Lookup::Done(None)) };
-        let known = self.fetched.lock().get(&uid).filter(|known| known.generation >= generation).cloned();
+        let Some((uid, generation)) = self.seen(kind, namespace, name) else {
+            return Ok(Lookup::Done(None));
+        };
+        let known = self
+            .fetched
+            .lock()
+            .get(&uid)
+            .filter(|known| known.generation >= generation)
+            .cloned();
         if known.is_some() {
             return Ok(Lookup::Done(known));
         }
@@ -239,7 +287,11 @@ impl Workloads {
 
     /// The resourceVersion that the watch has shown of a Deployment.
     pub fn deployment_version(&self, namespace: &str, name: &str) -> Option<String> {
-        self.deployments.meta(namespace, name)?.metadata.resource_version.clone()
+        self.deployments
+            .meta(namespace, name)?
+            .metadata
+            .resource_version
+            .clone()
     }
 
     fn need(&self, kind: WorkloadKind, is: bool) {
@@ -253,7 +305,8 @@ impl Workloads {
 
     /// Uid and generation of a workload, as the watch has them.
     fn seen(&self, kind: WorkloadKind, namespace: &str, name: &str) -> Option<(String, i64)> {
-        let of = |meta: &kube::api::ObjectMeta| (observed::uid(meta).to_owned(), meta.generation.unwrap_or(0));
+        let of =
+            |meta: &kube::api::ObjectMeta| (observed::uid(meta).to_owned(), meta.generation.unwrap_or(0));
         match kind {
             WorkloadKind::Deployment => self.deployments.meta(namespace, name).map(|o| of(&o.metadata)),
             WorkloadKind::ReplicaSet => self.replica_sets.meta(namespace, name).map(|o| of(&o.metadata)),
@@ -266,7 +319,9 @@ impl Workloads {
         let namespace = meta.namespace.clone().unwrap_or_default();
         let key = (kind, namespace, observed::name(meta).to_owned());
         let mut referrers = self.referrers.lock();
-        let Some(known) = referrers.get_mut(&key) else { return };
+        let Some(known) = referrers.get_mut(&key) else {
+            return;
+        };
         let generation = self.seen(kind, &key.1, &key.2).map(|(_, generation)| generation);
         if generation.is_none() || known.told != generation {
             known.told = generation;

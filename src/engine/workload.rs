@@ -37,9 +37,14 @@ pub fn target(reference: &WorkloadRef) -> Result<(WorkloadKind, &str), Invalid> 
     let Some(kind) = WorkloadKind::parse(kind) else {
         let all: Vec<&str> = WorkloadKind::ALL.iter().map(|k| k.as_str()).collect();
         let all = all.join(", ");
-        return Err(format!("spec.workloadRef.kind: Unsupported value: \"{kind}\": supported values: {all}"));
+        return Err(format!(
+            "spec.workloadRef.kind: Unsupported value: \"{kind}\": supported values: {all}"
+        ));
     };
-    let (version, want) = (reference.api_version.as_deref().unwrap_or_default(), api_version(kind));
+    let (version, want) = (
+        reference.api_version.as_deref().unwrap_or_default(),
+        api_version(kind),
+    );
     if version != want {
         return Err(format!(
             "spec.workloadRef.apiVersion: Unsupported value: \"{version}\": a {kind} is of {want}"
@@ -61,15 +66,27 @@ pub const fn api_version(kind: WorkloadKind) -> &'static str {
 
 /// The workload that the Rollout refers to, where the reference can be understood.
 pub fn referred(rollout: &Rollout) -> Option<(WorkloadKind, &str)> {
-    rollout.spec.workload_ref.as_ref().and_then(|reference| target(reference).ok())
+    rollout
+        .spec
+        .workload_ref
+        .as_ref()
+        .and_then(|reference| target(reference).ok())
 }
 
 /// The world with the workload's template and selector in the place of the Rollout's own; `None` where it refers to no
 /// workload.
 pub(crate) fn resolve(observed: &Observed) -> Result<Option<Observed>, Invalid> {
-    let Some(reference) = &observed.rollout.spec.workload_ref else { return Ok(None) };
+    let Some(reference) = &observed.rollout.spec.workload_ref else {
+        return Ok(None);
+    };
     let (kind, name) = target(reference)?;
-    if observed.rollout.spec.template.as_ref().is_some_and(|own| !own.is_empty()) {
+    if observed
+        .rollout
+        .spec
+        .template
+        .as_ref()
+        .is_some_and(|own| !own.is_empty())
+    {
         return Err(format!(
             "spec.template: Invalid value: must be empty where spec.workloadRef is set; the template is that of the \
              {kind} \"{name}\""
@@ -92,14 +109,19 @@ pub(crate) fn resolve(observed: &Observed) -> Result<Option<Observed>, Invalid> 
         }
     }
     let Some(workload) = &observed.workload else {
-        return Err(format!("spec.workloadRef: Invalid value: \"{name}\": {kind} \"{name}\" was not found"));
+        return Err(format!(
+            "spec.workloadRef: Invalid value: \"{name}\": {kind} \"{name}\" was not found"
+        ));
     };
     let mut rollout = Rollout::clone(&observed.rollout);
     rollout.spec.template = Some(workload.template.clone());
     if rollout.spec.selector.is_none() {
         rollout.spec.selector.clone_from(&workload.selector);
     }
-    Ok(Some(Observed { rollout: Arc::new(rollout), ..observed.clone() }))
+    Ok(Some(Observed {
+        rollout: Arc::new(rollout),
+        ..observed.clone()
+    }))
 }
 
 /// An error about the template, said of the object that has it.
@@ -118,18 +140,26 @@ pub(crate) fn blame(observed: &Observed, error: Invalid) -> Invalid {
 /// Worked, `progressively`, 5 replicas each: 2 pods of the Rollout ready, so the Deployment keeps 5 - 2 = 3; Healthy: 0.
 /// `onsuccess`: 5 until Healthy, then 0.
 pub(crate) fn scale_down(ctx: &Context, draft: &mut Draft) {
-    let Some(workload) = ctx.observed.workload.as_ref().filter(|w| w.kind == WorkloadKind::Deployment) else { return };
+    let Some(workload) = ctx
+        .observed
+        .workload
+        .as_ref()
+        .filter(|w| w.kind == WorkloadKind::Deployment)
+    else {
+        return;
+    };
     let reference = ctx.spec.workload_ref.as_ref();
-    let mode = reference.and_then(|r| ScaleDown::parse(r.scale_down.as_deref()?)).unwrap_or(ScaleDown::Never);
+    let mode = reference
+        .and_then(|r| ScaleDown::parse(r.scale_down.as_deref()?))
+        .unwrap_or(ScaleDown::Never);
     if canary::new_revision(ctx) != 1 {
         return;
     }
     let healthy = ctx.status.phase.as_deref() == Some(RolloutPhase::Healthy.as_str()) && ctx.is_observed();
     let ready: i64 = ctx.all().map(|rs| i64::from(rs.status.ready_replicas)).sum();
     let to = match mode {
-        ScaleDown::Never => return,
         ScaleDown::OnSuccess | ScaleDown::Progressively if healthy => 0,
-        ScaleDown::OnSuccess => return,
+        ScaleDown::Never | ScaleDown::OnSuccess => return,
         ScaleDown::Progressively => (context::desired_replicas(ctx.spec) - ready).max(0),
     };
     let from = workload.replicas;
@@ -149,7 +179,11 @@ pub(crate) fn scale_down(ctx: &Context, draft: &mut Draft) {
 
 /// The annotation with the workload's generation that the Rollout should have.
 pub(crate) fn wanted_generation(ctx: &Context) -> Option<String> {
-    ctx.observed.workload.as_ref().filter(|_| ctx.spec.workload_ref.is_some()).map(|w| w.generation.to_string())
+    ctx.observed
+        .workload
+        .as_ref()
+        .filter(|_| ctx.spec.workload_ref.is_some())
+        .map(|w| w.generation.to_string())
 }
 
 /// Whether the annotation on the Rollout is another.

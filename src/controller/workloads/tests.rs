@@ -25,14 +25,20 @@ fn deployment(name: &str, generation: i64) -> PartialObjectMeta<Deployment> {
 }
 
 fn told(queue: &mut UnboundedReceiver<ObjectRef<WatchedRollout>>) -> Vec<String> {
-    std::iter::from_fn(|| queue.try_recv().ok()).map(|r| r.name).collect()
+    std::iter::from_fn(|| queue.try_recv().ok())
+        .map(|r| r.name)
+        .collect()
 }
 
 #[test]
 fn a_kind_is_watched_only_while_some_rollout_refers_to_one() {
     let (workloads, _lanes) = Workloads::new(unbounded().0);
     let needed = |w: &Workloads| {
-        (*w.deployments.needed.borrow(), *w.replica_sets.needed.borrow(), *w.pod_templates.needed.borrow())
+        (
+            *w.deployments.needed.borrow(),
+            *w.replica_sets.needed.borrow(),
+            *w.pod_templates.needed.borrow(),
+        )
     };
     assert_eq!(needed(&workloads), (false, false, false));
     let mut plain = rollout("plain", "Deployment");
@@ -56,8 +62,9 @@ fn whoever_refers_to_a_workload_is_told_when_it_comes_changes_and_goes() {
     workloads.note(&rollout("a", "Deployment"));
     workloads.note(&rollout("b", "Deployment"));
     workloads.note(&rollout("c", "PodTemplate"));
-    let touched =
-        |object: &PartialObjectMeta<Deployment>| workloads.changed(WorkloadKind::Deployment, &object.metadata);
+    let touched = |object: &PartialObjectMeta<Deployment>| {
+        workloads.changed(WorkloadKind::Deployment, &object.metadata)
+    };
     let feed = &mut lanes.deployments;
     feed.take(&Event::Init, &touched);
     feed.take(&Event::InitDone, &touched);
@@ -83,12 +90,21 @@ fn each_kind_is_read_where_it_keeps_its_template() {
     let meta = json!({"name": "web", "namespace": "n", "uid": "1", "generation": 7});
     let template = json!({"metadata": {"labels": {"app": "a"}}});
     let selector = json!({"matchLabels": {"app": "a"}});
-    let deployment = object(json!({"metadata": meta, "spec": {"template": template, "selector": selector, "replicas": 3}}));
+    let deployment = object(
+        json!({"metadata": meta, "spec": {"template": template, "selector": selector, "replicas": 3}}),
+    );
     let got = read(WorkloadKind::Deployment, &deployment);
     assert_eq!((got.generation, got.replicas, got.uid.as_str()), (7, 3, "1"));
     assert_eq!(got.template.0, template);
     assert_eq!(serde_json::to_value(got.selector).unwrap(), selector);
-    let got = read(WorkloadKind::PodTemplate, &object(json!({"metadata": meta, "template": template})));
+    let got = read(
+        WorkloadKind::PodTemplate,
+        &object(json!({"metadata": meta, "template": template})),
+    );
     assert_eq!((got.template.0, got.selector, got.replicas), (template, None, 0));
-    assert!(read(WorkloadKind::ReplicaSet, &object(json!({"metadata": meta}))).template.is_empty());
+    assert!(
+        read(WorkloadKind::ReplicaSet, &object(json!({"metadata": meta})))
+            .template
+            .is_empty()
+    );
 }

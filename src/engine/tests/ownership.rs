@@ -24,19 +24,35 @@ fn orphans_that_the_selector_matches_are_adopted() {
     let uid = only(&world)["metadata"]["uid"].as_str().unwrap().to_owned();
     assert_eq!(world.plan().intents, [Intent::AdoptReplicaSet { name, uid }]);
     world.settle();
-    assert_eq!(world.sizes(), [("app:1".to_owned(), 5)], "adopted, and neither another created nor this one scaled");
+    assert_eq!(
+        world.sizes(),
+        [("app:1".to_owned(), 5)],
+        "adopted, and neither another created nor this one scaled"
+    );
     assert_eq!(world.status("/phase"), "Healthy");
 }
 
 #[test]
 fn nothing_is_adopted_that_is_foreign_or_going_or_no_revision() {
     for (what, change) in [
-        ("another owner", json!({"ownerReferences": [{"uid": "other", "controller": true, "kind": "Deployment",
-            "apiVersion": "apps/v1", "name": "d"}]})),
-        ("being deleted", json!({"ownerReferences": [], "deletionTimestamp": "2026-01-01T12:00:00Z"})),
-        ("labels that do not match", json!({"ownerReferences": [], "labels": {"app": "x",
-            "rollouts-pod-template-hash": "x"}})),
-        ("no hash", json!({"ownerReferences": [], "labels": {"app": "app"}})),
+        (
+            "another owner",
+            json!({"ownerReferences": [{"uid": "other", "controller": true, "kind": "Deployment",
+            "apiVersion": "apps/v1", "name": "d"}]}),
+        ),
+        (
+            "being deleted",
+            json!({"ownerReferences": [], "deletionTimestamp": "2026-01-01T12:00:00Z"}),
+        ),
+        (
+            "labels that do not match",
+            json!({"ownerReferences": [], "labels": {"app": "x",
+            "rollouts-pod-template-hash": "x"}}),
+        ),
+        (
+            "no hash",
+            json!({"ownerReferences": [], "labels": {"app": "app"}}),
+        ),
     ] {
         let mut world = healthy();
         let mut other = only(&world);
@@ -67,10 +83,20 @@ fn a_replica_set_that_the_selector_matches_no_more_is_released() {
     world.rollout["spec"]["template"]["metadata"]["labels"] = json!({"app": "other"});
     touch(&mut world.rollout);
     let text = |key: &str| rs["metadata"][key].as_str().unwrap().to_owned();
-    assert_eq!(world.plan().intents, [Intent::ReleaseReplicaSet { name: text("name"), uid: text("uid") }]);
+    assert_eq!(
+        world.plan().intents,
+        [Intent::ReleaseReplicaSet {
+            name: text("name"),
+            uid: text("uid")
+        }]
+    );
     world.settle();
     assert_eq!(world.others[0]["metadata"]["ownerReferences"], json!([]));
-    assert_eq!(world.sizes(), [("app:1".to_owned(), 5), ("app:1".to_owned(), 5)], "its pods are left alone");
+    assert_eq!(
+        world.sizes(),
+        [("app:1".to_owned(), 5), ("app:1".to_owned(), 5)],
+        "its pods are left alone"
+    );
 }
 
 /// The ReplicaSet that an interrupted pass created: the status does not speak of it yet.
@@ -90,8 +116,12 @@ fn a_replica_set_of_ours_with_the_same_template_is_used() {
 #[test]
 fn a_name_that_another_owner_has_gives_another_hash() {
     for (what, owners, labels) in [
-        ("another owner", json!([{"uid": "other", "controller": true, "kind": "Rollout", "name": "other",
-            "apiVersion": "argoproj.io/v1alpha1"}]), json!({"app": "app", "rollouts-pod-template-hash": "x"})),
+        (
+            "another owner",
+            json!([{"uid": "other", "controller": true, "kind": "Rollout", "name": "other",
+            "apiVersion": "argoproj.io/v1alpha1"}]),
+            json!({"app": "app", "rollouts-pod-template-hash": "x"}),
+        ),
         ("no owner, no match", json!([]), json!({"app": "x"})),
         ("ours, without a hash", json!([owner()]), json!({"app": "app"})),
     ] {
@@ -117,11 +147,17 @@ fn a_name_that_another_owner_has_gives_another_hash() {
 fn annotations_of_the_rollout_are_kept_on_its_new_replica_set() {
     let mut world = healthy();
     world.rollout["metadata"]["annotations"]["team"] = json!("birds");
-    world.rollout["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
+    world.rollout["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+        json!("{}");
     let plan = world.plan();
-    let [Intent::PatchReplicaSet(patch)] = plan.intents.as_slice() else { panic!("{:?}", plan.intents) };
+    let [Intent::PatchReplicaSet(patch)] = plan.intents.as_slice() else {
+        panic!("{:?}", plan.intents)
+    };
     assert_eq!(patch.scale, None);
-    assert_eq!(patch.annotations, [("team".to_owned(), Some("birds".to_owned()))].into());
+    assert_eq!(
+        patch.annotations,
+        [("team".to_owned(), Some("birds".to_owned()))].into()
+    );
     world.settle();
     assert_eq!(world.plan().intents, [], "once is enough");
     // Together with a scaling it is no call more.
@@ -129,7 +165,9 @@ fn annotations_of_the_rollout_are_kept_on_its_new_replica_set() {
     world.rollout["spec"]["replicas"] = json!(6);
     touch(&mut world.rollout);
     let plan = world.plan();
-    let [Intent::PatchReplicaSet(patch)] = plan.intents.as_slice() else { panic!("{:?}", plan.intents) };
+    let [Intent::PatchReplicaSet(patch)] = plan.intents.as_slice() else {
+        panic!("{:?}", plan.intents)
+    };
     assert_eq!(patch.scale, Some((5, 6)));
     assert_eq!(patch.annotations["team"], Some("finches".to_owned()));
     // An old revision keeps what it had.

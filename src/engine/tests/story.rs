@@ -14,7 +14,14 @@ fn single() -> World {
 /// The condition types that are True, the others with their status; in the contract's order of types.
 fn conditions(world: &World) -> String {
     let mut all = Vec::new();
-    for type_ in ["InvalidSpec", "Available", "Progressing", "Paused", "Completed", "Healthy"] {
+    for type_ in [
+        "InvalidSpec",
+        "Available",
+        "Progressing",
+        "Paused",
+        "Completed",
+        "Healthy",
+    ] {
         if let Some((status, reason)) = world.condition(type_) {
             all.push(match type_ {
                 "Progressing" => format!("{type_} {status} {reason}"),
@@ -29,12 +36,14 @@ fn conditions(world: &World) -> String {
 fn check(world: &mut World, events: &[&str], phase: &str, message: &str, want: &str) {
     assert_eq!(world.told(), events);
     let said = world.status("/message");
-    assert_eq!((world.status("/phase"), said.as_str().unwrap_or_default()), (json!(phase), message));
+    assert_eq!(
+        (world.status("/phase"), said.as_str().unwrap_or_default()),
+        (json!(phase), message)
+    );
     assert_eq!(conditions(world), want);
 }
 
-const RESTING: &str =
-    "Available True, Progressing True NewReplicaSetAvailable, Completed True, Healthy True";
+const RESTING: &str = "Available True, Progressing True NewReplicaSetAvailable, Completed True, Healthy True";
 const RESTING_AFTER_A_PAUSE: &str =
     "Available True, Progressing True NewReplicaSetAvailable, Paused False, Completed True, Healthy True";
 const PAUSED: &str =
@@ -48,7 +57,11 @@ fn the_contracts_story() {
     let mut world = single();
     world.settle();
     let deployed = [
-        "RolloutAddedToInformer", "RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted", "ScalingReplicaSet",
+        "RolloutAddedToInformer",
+        "RolloutUpdated",
+        "NewReplicaSetCreated",
+        "RolloutNotCompleted",
+        "ScalingReplicaSet",
         "RolloutCompleted",
     ];
     check(&mut world, &deployed, "Healthy", "", RESTING);
@@ -56,7 +69,11 @@ fn the_contracts_story() {
     set_version(&mut world.rollout, "2");
     world.settle();
     let updated = [
-        "RolloutUpdated", "NewReplicaSetCreated", "RolloutNotCompleted", "ScalingReplicaSet", "RolloutStepCompleted",
+        "RolloutUpdated",
+        "NewReplicaSetCreated",
+        "RolloutNotCompleted",
+        "ScalingReplicaSet",
+        "RolloutStepCompleted",
         "RolloutPaused",
     ];
     check(&mut world, &updated, "Paused", "CanaryPauseStep", PAUSED);
@@ -65,8 +82,20 @@ fn the_contracts_story() {
     world.patch_status(&json!({"abort": true}));
     world.settle();
     let message = "RolloutAborted: Rollout aborted update to revision 2";
-    check(&mut world, &["ScalingReplicaSet", "RolloutAborted"], "Degraded", message, ABORTED);
-    assert_eq!((world.status("/currentStepIndex"), world.status("/pauseConditions")), (json!(0), Value::Null));
+    check(
+        &mut world,
+        &["ScalingReplicaSet", "RolloutAborted"],
+        "Degraded",
+        message,
+        ABORTED,
+    );
+    assert_eq!(
+        (
+            world.status("/currentStepIndex"),
+            world.status("/pauseConditions")
+        ),
+        (json!(0), Value::Null)
+    );
     assert_eq!(world.status("/controllerPause"), Value::Null);
 
     world.patch_status(&json!({"abort": false}));
@@ -77,7 +106,12 @@ fn the_contracts_story() {
 
     world.patch_status(&json!({"pauseConditions": null}));
     world.settle();
-    let promoted = ["RolloutStepCompleted", "RolloutResumed", "ScalingReplicaSet", "RolloutCompleted"];
+    let promoted = [
+        "RolloutStepCompleted",
+        "RolloutResumed",
+        "ScalingReplicaSet",
+        "RolloutCompleted",
+    ];
     check(&mut world, &promoted, "Healthy", "", RESTING_AFTER_A_PAUSE);
 }
 
@@ -90,7 +124,11 @@ fn the_contracts_sentences() {
     world.settle();
     world.patch_status(&json!({"pauseConditions": null}));
     world.settle();
-    let said: Vec<String> = world.events.iter().map(|(reason, message)| format!("{reason}: {message}")).collect();
+    let said: Vec<String> = world
+        .events
+        .iter()
+        .map(|(reason, message)| format!("{reason}: {message}"))
+        .collect();
     let hash = world.status("/currentPodHash").as_str().unwrap().to_owned();
     for want in [
         format!("NewReplicaSetCreated: Created ReplicaSet app-{hash} (revision 2)"),
@@ -100,9 +138,15 @@ fn the_contracts_sentences() {
         "RolloutPaused: Rollout is paused (CanaryPauseStep)".to_owned(),
         "RolloutStepCompleted: Rollout step 2/2 completed (pause)".to_owned(),
         "RolloutResumed: Rollout is resumed".to_owned(),
-        format!("RolloutCompleted: Rollout completed update to revision 2 ({hash}): Completed all 2 canary steps"),
+        format!(
+            "RolloutCompleted: Rollout completed update to revision 2 ({hash}): Completed all 2 canary steps"
+        ),
     ] {
-        assert_eq!(said.iter().filter(|s| **s == want).count(), 1, "{want} in {said:#?}");
+        assert_eq!(
+            said.iter().filter(|s| **s == want).count(),
+            1,
+            "{want} in {said:#?}"
+        );
     }
 }
 
@@ -121,9 +165,21 @@ fn promote_full_skips_what_is_left() {
     world.patch_status(&json!({"promoteFull": true}));
     world.settle();
     let events = world.events.clone();
-    check(&mut world, &["ScalingReplicaSet", "RolloutResumed", "RolloutCompleted"], "Healthy", "", RESTING_AFTER_A_PAUSE);
-    assert!(events.last().unwrap().1.ends_with(": Full promotion requested"), "{events:?}");
-    assert_eq!((world.status("/promoteFull"), world.status("/currentStepIndex")), (Value::Null, json!(2)));
+    check(
+        &mut world,
+        &["ScalingReplicaSet", "RolloutResumed", "RolloutCompleted"],
+        "Healthy",
+        "",
+        RESTING_AFTER_A_PAUSE,
+    );
+    assert!(
+        events.last().unwrap().1.ends_with(": Full promotion requested"),
+        "{events:?}"
+    );
+    assert_eq!(
+        (world.status("/promoteFull"), world.status("/currentStepIndex")),
+        (Value::Null, json!(2))
+    );
 }
 
 #[test]
@@ -131,7 +187,13 @@ fn undo_to_stable_skips_the_steps() {
     let mut world = paused();
     set_version(&mut world.rollout, "1");
     world.settle();
-    check(&mut world, &["RolloutUpdated", "SkipSteps", "ScalingReplicaSet"], "Healthy", "", RESTING_AFTER_A_PAUSE);
+    check(
+        &mut world,
+        &["RolloutUpdated", "SkipSteps", "ScalingReplicaSet"],
+        "Healthy",
+        "",
+        RESTING_AFTER_A_PAUSE,
+    );
     assert_eq!(world.sizes(), [("app:1".to_owned(), 1), ("app:2".to_owned(), 0)]);
 }
 
@@ -169,7 +231,12 @@ fn a_users_pause_and_its_end() {
     world.rollout["spec"]["paused"] = json!(false);
     touch(&mut world.rollout);
     world.settle();
-    assert_eq!(world.status("/phase"), "Healthy", "the promote that came first still counts: {:#}", world.rollout);
+    assert_eq!(
+        world.status("/phase"),
+        "Healthy",
+        "the promote that came first still counts: {:#}",
+        world.rollout
+    );
 }
 
 /// `spec.paused` on a rollout at rest must not unsettle it.
@@ -182,24 +249,41 @@ fn a_users_pause_at_rest_changes_the_phase_only() {
     touch(&mut world.rollout);
     world.settle();
     assert_eq!(world.told(), Vec::<String>::new());
-    assert_eq!((world.status("/phase"), world.status("/message")), (json!("Paused"), json!("manually paused")));
-    assert_eq!(world.condition("Progressing").unwrap().1, "NewReplicaSetAvailable");
+    assert_eq!(
+        (world.status("/phase"), world.status("/message")),
+        (json!("Paused"), json!("manually paused"))
+    );
+    assert_eq!(
+        world.condition("Progressing").unwrap().1,
+        "NewReplicaSetAvailable"
+    );
     world.rollout["spec"]["paused"] = json!(false);
     touch(&mut world.rollout);
     world.settle();
-    assert_eq!((world.status("/phase"), world.told()), (json!("Healthy"), Vec::new()));
+    assert_eq!(
+        (world.status("/phase"), world.told()),
+        (json!("Healthy"), Vec::new())
+    );
 }
 
 #[test]
 fn abort_of_a_rollout_at_rest_is_dropped_silently() {
-    for action in [json!({"abort": true}), json!({"promoteFull": true}), json!({"currentStepIndex": 0})] {
+    for action in [
+        json!({"abort": true}),
+        json!({"promoteFull": true}),
+        json!({"currentStepIndex": 0}),
+    ] {
         let mut world = single();
         world.settle();
         world.told();
         world.patch_status(&action);
         world.settle();
         check(&mut world, &[], "Healthy", "", RESTING);
-        assert_eq!((world.status("/abort"), world.status("/currentStepIndex")), (Value::Null, json!(2)), "{action}");
+        assert_eq!(
+            (world.status("/abort"), world.status("/currentStepIndex")),
+            (Value::Null, json!(2)),
+            "{action}"
+        );
     }
 }
 
@@ -214,13 +298,23 @@ fn a_timed_pause_ends_by_itself() {
     world.settle();
     world.told();
     let wake = world.plan().wake.unwrap();
-    let since = world.status("/pauseConditions/0/startTime").as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let since = world
+        .status("/pauseConditions/0/startTime")
+        .as_str()
+        .unwrap()
+        .parse::<jiff::Timestamp>()
+        .unwrap();
     assert_eq!(wake, since + jiff::SignedDuration::from_hours(1));
     world.now = wake - jiff::SignedDuration::from_secs(1);
     assert!(!world.step());
     world.now = wake;
     world.settle();
-    let promoted = ["RolloutStepCompleted", "RolloutResumed", "ScalingReplicaSet", "RolloutCompleted"];
+    let promoted = [
+        "RolloutStepCompleted",
+        "RolloutResumed",
+        "ScalingReplicaSet",
+        "RolloutCompleted",
+    ];
     check(&mut world, &promoted, "Healthy", "", RESTING_AFTER_A_PAUSE);
 }
 
@@ -230,9 +324,16 @@ fn the_message_says_what_is_waited_for() {
     let mut world = World::new(rollout("1", &json!([{"setWeight": 40}, {"pause": {}}])));
     world.broken = vec!["app:1".to_owned()];
     world.step();
-    assert_eq!(world.status("/message"), "more replicas need to be updated", "none exist yet");
+    assert_eq!(
+        world.status("/message"),
+        "more replicas need to be updated",
+        "none exist yet"
+    );
     world.settle();
-    assert_eq!(world.status("/message"), "updated replicas are still becoming available");
+    assert_eq!(
+        world.status("/message"),
+        "updated replicas are still becoming available"
+    );
     world.broken.clear();
     world.step();
     world.settle();
@@ -251,7 +352,10 @@ fn the_message_says_what_is_waited_for() {
 fn autoscalers_find_counts_and_selector_in_the_first_status() {
     let mut world = single();
     world.step();
-    assert_eq!((world.status("/HPAReplicas"), world.status("/selector")), (json!(0), json!("app=app")));
+    assert_eq!(
+        (world.status("/HPAReplicas"), world.status("/selector")),
+        (json!(0), json!("app=app"))
+    );
     assert_eq!(world.status("/observedGeneration"), "1");
     world.settle();
     assert_eq!(world.status("/HPAReplicas"), 1);
@@ -277,7 +381,10 @@ fn a_bad_spec_is_said_once_and_taken_back() {
                    must be a whole number, or a percentage such as \"25%\"";
     let want = format!("InvalidSpec True, {PAUSED}");
     check(&mut world, &["InvalidSpec"], "Degraded", message, &want);
-    assert_eq!(world.status("/observedGeneration"), world.rollout["metadata"]["generation"].to_string());
+    assert_eq!(
+        world.status("/observedGeneration"),
+        world.rollout["metadata"]["generation"].to_string()
+    );
     world.rollout["spec"]["strategy"]["canary"]["maxSurge"] = json!(1);
     touch(&mut world.rollout);
     world.settle();

@@ -4,13 +4,20 @@ use serde_json::{Value, json};
 
 use super::support::{World, identity_of};
 use crate::engine::Intent;
-use crate::engine::identity::{
-    legacy_step_hash, legacy_template_hash, step_hash, template_hash,
-};
+use crate::engine::identity::{legacy_step_hash, legacy_template_hash, step_hash, template_hash};
 
-const PAUSED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/takeover/paused.yaml"));
-const ANALYSIS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/takeover/analysis.yaml"));
-const PROMOTED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/takeover/promoted.yaml"));
+const PAUSED: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/takeover/paused.yaml"
+));
+const ANALYSIS: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/takeover/analysis.yaml"
+));
+const PROMOTED: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/golden/takeover/promoted.yaml"
+));
 /// A pod field that no library of ours knows.
 const NEWER: &str = "\n      newerFieldOfPods: {enabled: true}";
 
@@ -23,19 +30,36 @@ enum Form {
 
 /// The world of a fixture, its hashes in this form.
 fn world(fixture: &str, form: Form, newer: &str) -> World {
-    let text = fixture.replace("@NEWER@", newer).replace("@UID@", "u").replace("@API_SERVER@", "https://api");
+    let text = fixture
+        .replace("@NEWER@", newer)
+        .replace("@UID@", "u")
+        .replace("@API_SERVER@", "https://api");
     let rollout: Value = serde_saphyr::from_str(text.split("---\n").next().unwrap()).unwrap();
     let mut old = rollout["spec"]["template"].clone();
     old["spec"]["containers"][0]["image"] = json!("app:1");
-    let (template, steps) = (&rollout["spec"]["template"], rollout.pointer("/spec/strategy/canary/steps"));
+    let (template, steps) = (
+        &rollout["spec"]["template"],
+        rollout.pointer("/spec/strategy/canary/steps"),
+    );
     let (canary, stable, steps) = match form {
-        Form::Present => (template_hash(template, None), template_hash(&old, None), step_hash(steps)),
-        Form::UpTo1_8 => {
-            (legacy_template_hash(template, None), legacy_template_hash(&old, None), legacy_step_hash(steps))
-        }
+        Form::Present => (
+            template_hash(template, None),
+            template_hash(&old, None),
+            step_hash(steps),
+        ),
+        Form::UpTo1_8 => (
+            legacy_template_hash(template, None),
+            legacy_template_hash(&old, None),
+            legacy_step_hash(steps),
+        ),
     };
-    let text = text.replace("@CANARY@", &canary).replace("@STABLE@", &stable).replace("@STEPS@", &steps);
-    let mut all = text.split("---\n").map(|one| serde_saphyr::from_str::<Value>(one).unwrap());
+    let text = text
+        .replace("@CANARY@", &canary)
+        .replace("@STABLE@", &stable)
+        .replace("@STEPS@", &steps);
+    let mut all = text
+        .split("---\n")
+        .map(|one| serde_saphyr::from_str::<Value>(one).unwrap());
     let mut rollout = all.next().unwrap();
     rollout["metadata"]["uid"] = json!("u");
     rollout["metadata"]["generation"] = json!(1);
@@ -50,7 +74,10 @@ fn world(fixture: &str, form: Form, newer: &str) -> World {
                 json!({"replicas": n, "readyReplicas": n, "availableReplicas": n, "observedGeneration": 1});
         }
     }
-    World { others, ..World::new(rollout) }
+    World {
+        others,
+        ..World::new(rollout)
+    }
 }
 
 /// Every combination of fixture, form and newer field.
@@ -75,14 +102,24 @@ fn the_forms_differ_and_the_hashes_are_those_of_the_objects() {
     assert_eq!(old.status("/currentPodHash"), identity.legacy_pod_hash);
     assert_ne!(identity.pod_hash, identity.legacy_pod_hash);
     assert_eq!(old.status("/currentStepHash"), identity.legacy_step_hash);
-    assert_ne!(identity.step_hash, identity.legacy_step_hash, "an inline analysis prints otherwise");
+    assert_ne!(
+        identity.step_hash, identity.legacy_step_hash,
+        "an inline analysis prints otherwise"
+    );
 }
 
 #[test]
 fn nothing_moves_when_a_rollout_is_taken_over() {
     for fixture in [PAUSED, ANALYSIS, PROMOTED] {
         for (name, mut world) in every(fixture) {
-            let kept = ["currentPodHash", "stableRS", "currentStepIndex", "pauseConditions", "controllerPause", "phase"];
+            let kept = [
+                "currentPodHash",
+                "stableRS",
+                "currentStepIndex",
+                "pauseConditions",
+                "controllerPause",
+                "phase",
+            ];
             let before = world.rollout["status"].clone();
             let plan = world.plan();
             assert_eq!(plan.intents, [], "{name}");
@@ -92,7 +129,11 @@ fn nothing_moves_when_a_rollout_is_taken_over() {
                 assert_eq!(world.rollout["status"].get(key), before.get(key), "{name}: {key}");
             }
             let run = "/canary/currentStepAnalysisRunStatus";
-            assert_eq!(world.status(run), before.pointer(run).cloned().unwrap_or_default(), "{name}");
+            assert_eq!(
+                world.status(run),
+                before.pointer(run).cloned().unwrap_or_default(),
+                "{name}"
+            );
         }
     }
 }
@@ -103,8 +144,16 @@ fn a_rollout_that_was_taken_over_goes_on_when_it_is_promoted() {
         world.settle();
         world.patch_status(&json!({"pauseConditions": null}));
         world.settle();
-        assert_eq!(world.status("/currentStepIndex"), 3, "{name}: the analysis is asked now, once");
-        let runs: Vec<&Value> = world.others.iter().filter(|o| o["kind"] == "AnalysisRun").collect();
+        assert_eq!(
+            world.status("/currentStepIndex"),
+            3,
+            "{name}: the analysis is asked now, once"
+        );
+        let runs: Vec<&Value> = world
+            .others
+            .iter()
+            .filter(|o| o["kind"] == "AnalysisRun")
+            .collect();
         assert_eq!(runs.len(), 1, "{name}");
         assert_eq!(sizes_of(&world), [3, 2], "{name}");
     }
@@ -114,19 +163,35 @@ fn a_rollout_that_was_taken_over_goes_on_when_it_is_promoted() {
 fn the_analysis_of_the_other_controller_decides() {
     for (name, mut world) in every(ANALYSIS) {
         world.settle();
-        let run = world.others.iter_mut().find(|o| o["kind"] == "AnalysisRun").unwrap();
+        let run = world
+            .others
+            .iter_mut()
+            .find(|o| o["kind"] == "AnalysisRun")
+            .unwrap();
         run["status"]["phase"] = json!("Successful");
         world.settle();
         assert_eq!(world.status("/phase"), "Healthy", "{name}");
-        assert_eq!(world.status("/stableRS"), world.status("/currentPodHash"), "{name}");
-        assert_eq!(sizes_of(&world), [0, 5], "{name}: no other ReplicaSet, and all pods on the new one");
+        assert_eq!(
+            world.status("/stableRS"),
+            world.status("/currentPodHash"),
+            "{name}"
+        );
+        assert_eq!(
+            sizes_of(&world),
+            [0, 5],
+            "{name}: no other ReplicaSet, and all pods on the new one"
+        );
     }
 }
 
 #[test]
 fn a_failed_analysis_of_the_other_controller_aborts() {
     let mut world = world(ANALYSIS, Form::UpTo1_8, "");
-    let run = world.others.iter_mut().find(|o| o["kind"] == "AnalysisRun").unwrap();
+    let run = world
+        .others
+        .iter_mut()
+        .find(|o| o["kind"] == "AnalysisRun")
+        .unwrap();
     run["status"]["phase"] = json!("Failed");
     world.settle();
     assert_eq!(world.status("/phase"), "Degraded");
@@ -142,7 +207,11 @@ fn scaling_after_a_take_over_keeps_the_revision() {
             world.rollout["spec"]["replicas"] = json!(10);
             super::support::touch(&mut world.rollout);
             world.settle();
-            assert_eq!(world.sizes().len(), 2, "{name}: a field that the other controller dropped is no new revision");
+            assert_eq!(
+                world.sizes().len(),
+                2,
+                "{name}: a field that the other controller dropped is no new revision"
+            );
             assert_eq!(world.sizes().iter().map(|(_, n)| n).sum::<i64>(), 10, "{name}");
         }
     }
@@ -170,8 +239,15 @@ fn a_cursor_moved_between_two_controllers_leaves_the_old_analysis_behind() {
     world.patch_status(&json!({"currentStepIndex": 4, "currentStepHash": steps}));
     let old = world.status("/canary/currentStepAnalysisRunStatus/name");
     let plan = world.plan();
-    let created = plan.intents.iter().filter(|i| matches!(i, Intent::CreateAnalysisRun(_))).count();
-    let ended = plan.intents.iter().filter(|i| matches!(i, Intent::TerminateAnalysisRun { name, .. } if *name == old));
+    let created = plan
+        .intents
+        .iter()
+        .filter(|i| matches!(i, Intent::CreateAnalysisRun(_)))
+        .count();
+    let ended = plan
+        .intents
+        .iter()
+        .filter(|i| matches!(i, Intent::TerminateAnalysisRun { name, .. } if *name == old));
     assert_eq!((created, ended.count()), (1, 1), "{:?}", plan.intents);
 }
 

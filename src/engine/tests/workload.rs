@@ -24,7 +24,10 @@ fn referring(scale_down: Option<&str>) -> World {
         selector: serde_json::from_value(json!({"matchLabels": {"app": "app"}})).unwrap(),
         replicas: 5,
     };
-    World { workload: Some(workload), ..World::new(own) }
+    World {
+        workload: Some(workload),
+        ..World::new(own)
+    }
 }
 
 fn set_version(world: &mut World, version: &str) {
@@ -44,10 +47,17 @@ fn template_and_selector_come_from_the_workload_and_are_never_persisted() {
     assert_eq!(world.status("/phase"), "Healthy");
     assert_eq!(world.sizes(), [("app:1".to_owned(), 5)]);
     assert_eq!(world.status("/selector"), "app=app");
-    assert_eq!((annotation(&world), world.status("/workloadObservedGeneration")), (json!("3"), json!("3")));
+    assert_eq!(
+        (annotation(&world), world.status("/workloadObservedGeneration")),
+        (json!("3"), json!("3"))
+    );
     assert_eq!(world.rollout["spec"].get("template"), None);
     assert_eq!(world.rollout["spec"].get("selector"), None);
-    assert_eq!(world.workload.unwrap().replicas, 5, "scaleDown is never by default");
+    assert_eq!(
+        world.workload.unwrap().replicas,
+        5,
+        "scaleDown is never by default"
+    );
 }
 
 #[test]
@@ -59,13 +69,19 @@ fn a_change_of_the_workload_flows_through() {
     world.settle();
     assert_eq!(world.sizes(), [("app:1".to_owned(), 4), ("app:2".to_owned(), 1)]);
     assert_eq!(world.status("/phase"), "Paused");
-    assert_eq!((annotation(&world), world.status("/workloadObservedGeneration")), (json!("4"), json!("4")));
+    assert_eq!(
+        (annotation(&world), world.status("/workloadObservedGeneration")),
+        (json!("4"), json!("4"))
+    );
     // Undo on the Deployment.
     set_version(&mut world, "1");
     world.settle();
     assert_eq!(world.sizes(), [("app:1".to_owned(), 5), ("app:2".to_owned(), 0)]);
     assert_eq!(world.status("/phase"), "Healthy");
-    assert_eq!(world.rollout["metadata"]["generation"], generation, "the Rollout itself was never changed");
+    assert_eq!(
+        world.rollout["metadata"]["generation"], generation,
+        "the Rollout itself was never changed"
+    );
 }
 
 #[test]
@@ -76,10 +92,17 @@ fn scaling_the_workload_is_no_new_revision() {
     workload.replicas = 2;
     workload.generation = 9;
     let plan = world.plan();
-    assert!(matches!(plan.intents.as_slice(), [Intent::PatchRollout { .. }]), "{:?}", plan.intents);
+    assert!(
+        matches!(plan.intents.as_slice(), [Intent::PatchRollout { .. }]),
+        "{:?}",
+        plan.intents
+    );
     world.settle();
     assert_eq!(world.sizes().len(), 1);
-    assert_eq!((annotation(&world), world.status("/workloadObservedGeneration")), (json!("9"), json!("9")));
+    assert_eq!(
+        (annotation(&world), world.status("/workloadObservedGeneration")),
+        (json!("9"), json!("9"))
+    );
 }
 
 #[test]
@@ -94,7 +117,10 @@ fn a_workload_that_is_missing_is_waited_for() {
     assert_eq!(world.sizes(), []);
     world.workload = workload;
     world.settle();
-    assert_eq!((world.status("/phase"), world.condition("InvalidSpec")), (json!("Healthy"), None));
+    assert_eq!(
+        (world.status("/phase"), world.condition("InvalidSpec")),
+        (json!("Healthy"), None)
+    );
     // It may also go later: then nothing moves, and nothing is forgotten.
     world.workload = None;
     world.settle();
@@ -120,13 +146,34 @@ fn what_cannot_be_referred_to_is_said_with_its_path() {
     let mut scaled = with("/workloadRef/kind", json!("ReplicaSet"));
     scaled.rollout["spec"]["workloadRef"]["scaleDown"] = json!("onsuccess");
     for (mut world, want) in [
-        (inline, "spec.template: Invalid value: must be empty where spec.workloadRef is set"),
-        (with("/workloadRef/kind", json!("StatefulSet")), "spec.workloadRef.kind: Unsupported value: \"StatefulSet\""),
-        (with("/workloadRef/apiVersion", json!("v1")), "spec.workloadRef.apiVersion: Unsupported value: \"v1\""),
-        (with("/workloadRef/name", json!("")), "spec.workloadRef.name: Required value"),
-        (with("/workloadRef/scaleDown", json!("soon")), "spec.workloadRef.scaleDown: Unsupported value: \"soon\""),
-        (scaled, "spec.workloadRef.scaleDown: Invalid value: \"onsuccess\": only a Deployment"),
-        (broken, "spec.workloadRef: Invalid value: \"web\": in the Deployment: spec.template.spec.containers: Required"),
+        (
+            inline,
+            "spec.template: Invalid value: must be empty where spec.workloadRef is set",
+        ),
+        (
+            with("/workloadRef/kind", json!("StatefulSet")),
+            "spec.workloadRef.kind: Unsupported value: \"StatefulSet\"",
+        ),
+        (
+            with("/workloadRef/apiVersion", json!("v1")),
+            "spec.workloadRef.apiVersion: Unsupported value: \"v1\"",
+        ),
+        (
+            with("/workloadRef/name", json!("")),
+            "spec.workloadRef.name: Required value",
+        ),
+        (
+            with("/workloadRef/scaleDown", json!("soon")),
+            "spec.workloadRef.scaleDown: Unsupported value: \"soon\"",
+        ),
+        (
+            scaled,
+            "spec.workloadRef.scaleDown: Invalid value: \"onsuccess\": only a Deployment",
+        ),
+        (
+            broken,
+            "spec.workloadRef: Invalid value: \"web\": in the Deployment: spec.template.spec.containers: Required",
+        ),
         (bare, "spec.selector: Required value"),
     ] {
         world.settle();
@@ -159,9 +206,17 @@ fn the_deployment_is_taken_down_as_asked() {
     for (what, mut world, want) in [
         ("never", referring(Some("never")), vec![5]),
         ("onsuccess", referring(Some("onsuccess")), vec![5, 0]),
-        ("onsuccess, never ready", unready(referring(Some("onsuccess"))), vec![5]),
+        (
+            "onsuccess, never ready",
+            unready(referring(Some("onsuccess"))),
+            vec![5],
+        ),
         ("progressively", referring(Some("progressively")), vec![5, 0]),
-        ("progressively, never ready", unready(referring(Some("progressively"))), vec![5]),
+        (
+            "progressively, never ready",
+            unready(referring(Some("progressively"))),
+            vec![5],
+        ),
     ] {
         assert_eq!(downs(&mut world), want, "{what}");
     }
@@ -173,7 +228,11 @@ fn the_deployment_goes_down_as_pods_become_ready() {
     world.broken = vec!["app:1".to_owned()];
     world.settle();
     for (ready, want) in [(0, 5), (2, 3), (1, 3), (4, 1), (5, 0)] {
-        let rs = world.others.iter_mut().find(|o| o["kind"] == "ReplicaSet").unwrap();
+        let rs = world
+            .others
+            .iter_mut()
+            .find(|o| o["kind"] == "ReplicaSet")
+            .unwrap();
         rs["status"]["readyReplicas"] = json!(ready);
         let plan = world.plan();
         for intent in &plan.intents {
@@ -181,7 +240,11 @@ fn the_deployment_goes_down_as_pods_become_ready() {
                 world.workload.as_mut().unwrap().replicas = scale.to;
             }
         }
-        assert_eq!(world.workload.as_ref().unwrap().replicas, want, "{ready} ready: never up again");
+        assert_eq!(
+            world.workload.as_ref().unwrap().replicas,
+            want,
+            "{ready} ready: never up again"
+        );
     }
 }
 
@@ -197,14 +260,21 @@ fn the_deployment_is_left_alone_after_the_first_revision() {
     world.patch_status(&json!({"promoteFull": true}));
     world.settle();
     assert_eq!(world.status("/phase"), "Healthy");
-    assert_eq!(world.workload.as_ref().unwrap().replicas, 3, "somebody scaled it up on purpose");
+    assert_eq!(
+        world.workload.as_ref().unwrap().replicas,
+        3,
+        "somebody scaled it up on purpose"
+    );
 }
 
 #[test]
 fn a_rollout_that_refers_to_none_any_more_forgets_the_generation() {
     let mut world = referring(None);
     world.settle();
-    world.rollout["spec"].as_object_mut().unwrap().remove("workloadRef");
+    world.rollout["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("workloadRef");
     world.rollout["spec"]["template"] = template("1");
     world.rollout["spec"]["selector"] = json!({"matchLabels": {"app": "app"}});
     world.workload = None;
@@ -212,5 +282,9 @@ fn a_rollout_that_refers_to_none_any_more_forgets_the_generation() {
     world.settle();
     assert_eq!(annotation(&world), Value::Null);
     assert_eq!(world.status("/workloadObservedGeneration"), Value::Null);
-    assert_eq!(world.sizes(), [("app:1".to_owned(), 5)], "the same template: no new revision");
+    assert_eq!(
+        world.sizes(),
+        [("app:1".to_owned(), 5)],
+        "the same template: no new revision"
+    );
 }
