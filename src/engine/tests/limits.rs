@@ -132,7 +132,7 @@ fn no_replica_set_with_pods_is_deleted() {
     let mut world = released(3, |spec| spec["revisionHistoryLimit"] = json!(2));
     world.rollout["spec"]["revisionHistoryLimit"] = json!(0);
     touch(&mut world.rollout);
-    for (path, value) in [("/status/replicas", 1), ("/status/observedGeneration", 0)] {
+    for (path, value) in [("/status/replicas", 1), ("/metadata/generation", 9)] {
         let mut busy = world.clone();
         for rs in busy.others.iter_mut().filter(|o| o["spec"]["replicas"] == 0) {
             *rs.pointer_mut(path).unwrap() = json!(value);
