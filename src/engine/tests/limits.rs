@@ -132,7 +132,7 @@ fn no_replica_set_with_pods_is_deleted() {
     let mut world = released(3, |spec| spec["revisionHistoryLimit"] = json!(2));
     world.rollout["spec"]["revisionHistoryLimit"] = json!(0);
     touch(&mut world.rollout);
-    for (path, value) in [("/status/replicas", 1), ("/status/observedGeneration", 0)] {
+    for (path, value) in [("/status/replicas", 1), ("/metadata/generation", 9)] {
         let mut busy = world.clone();
         for rs in busy.others.iter_mut().filter(|o| o["spec"]["replicas"] == 0) {
             *rs.pointer_mut(path).unwrap() = json!(value);
@@ -367,4 +367,87 @@ fn a_step_counts_from_the_threshold_on() {
         let index = world.plan().status.current_step_index;
         assert_eq!(index, Some(i32::from(done)), "{kind} {value}: {available} of 5");
     }
+}
+
+/// A HorizontalPodAutoscaler in the middle of a canary: the ratio follows the number.
+#[test]
+fn replicas_that_change_in_the_middle_of_a_step_keep_the_ratio() {
+    // setWeight 20 with maxSurge 1: 1 of 3 or 1 of 4, whichever is nearer (25 %); 2 of 12 (16.7 %) or 3 of 13 (23.1 %):
+    // the latter is nearer by 0.2; 1 of 4 or 1 of 5 (20 %).
+    let mut own = rollout("1", &steps());
+    own["spec"]["replicas"] = json!(3);
+    let mut world = World::new(own);
+    world.settle();
+    set_version(&mut world.rollout, "2");
+    world.settle();
+    for (replicas, canary, stable) in [
+        (3, 1, 3),
+        (12, 3, 10),
+        (4, 1, 4),
+        (0, 0, 0),
+        (12, 3, 10),
+        (1, 1, 1),
+        (5, 1, 4),
+    ] {
+        world.rollout["spec"]["replicas"] = json!(replicas);
+        touch(&mut world.rollout);
+        world.settle();
+        let want = [("app:1".to_owned(), stable), ("app:2".to_owned(), canary)];
+        assert_eq!(world.sizes(), want, "{replicas}");
+        assert_eq!(
+            world.status("/phase"),
+            "Paused",
+            "{replicas}: {}",
+            world.status("/message")
+        );
+    }
+    world.patch_status(&json!({"pauseConditions": null}));
+    world.settle();
+    assert_eq!(world.status("/phase"), "Healthy");
+}
+
+/// Promote as `kubectl argo rollouts promote` writes it for an inconclusive analysis: everything at once.
+#[test]
+fn a_promote_that_moves_the_cursor_too_is_one_step() {
+    let mut world = World::new(rollout(
+        "1",
+        &json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 40}, {"pause": {}}]),
+    ));
+    world.settle();
+    set_version(&mut world.rollout, "2");
+    world.settle();
+    world.patch_status(&json!({"pauseConditions": null, "controllerPause": false, "currentStepIndex": 2}));
+    world.settle();
+    assert_eq!(
+        (world.status("/phase"), world.status("/currentStepIndex")),
+        (json!("Paused"), json!(3))
+    );
+    assert_eq!(world.sizes(), [("app:1".to_owned(), 3), ("app:2".to_owned(), 2)]);
+}
+
+/// The steps change under way: from the first one on, with what is there.
+#[test]
+fn changed_steps_begin_anew_with_the_same_pods() {
+    let mut world = released(1, |_| {});
+    set_version(&mut world.rollout, "2");
+    world.settle();
+    world.rollout["spec"]["strategy"]["canary"]["steps"] =
+        json!([{"setWeight": 40}, {"pause": {}}, {"pause": {}}]);
+    touch(&mut world.rollout);
+    world.settle();
+    assert_eq!(
+        (world.status("/phase"), world.status("/currentStepIndex")),
+        (json!("Paused"), json!(1))
+    );
+    assert_eq!(world.sizes(), [("app:1".to_owned(), 3), ("app:2".to_owned(), 2)]);
+    // At rest changed steps are all done already.
+    let mut rest = released(2, |_| {});
+    rest.rollout["spec"]["strategy"]["canary"]["steps"] = json!([{"pause": {}}]);
+    touch(&mut rest.rollout);
+    rest.settle();
+    assert_eq!(
+        (rest.status("/phase"), rest.status("/currentStepIndex")),
+        (json!("Healthy"), json!(1))
+    );
+    assert!(!rest.told().contains(&"RolloutPaused".to_owned()));
 }
