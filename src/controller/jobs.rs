@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
@@ -359,7 +359,7 @@ fn slim_pod(pod: &mut Pod) {
     if let Some(status) = &mut pod.status {
         let containers = status.container_statuses.take();
         let init = status.init_container_statuses.take();
-        *status = k8s_openapi::api::core::v1::PodStatus::default();
+        *status = PodStatus::default();
         status.container_statuses = containers;
         status.init_container_statuses = init;
     }

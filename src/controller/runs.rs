@@ -18,6 +18,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::apply::call;
@@ -52,6 +53,7 @@ pub struct Context {
     written: Written,
     backoff: Backoff,
     live: Mutex<HashMap<String, Live>>,
+    writers: Semaphore,
 }
 
 /// What this process knows of a run beside its status.
@@ -63,7 +65,12 @@ struct Live {
     finished: Vec<FinishedMeasurement>,
     /// When the status was last written by this process.
     written: Option<Timestamp>,
+    /// Whether measurements are being written beside the passes.
+    writing: bool,
 }
+
+/// How many runs write measurements at once, beside the passes.
+const WRITERS: usize = 16;
 
 /// The least time between two writes that only add measurements to a run.
 ///
@@ -91,6 +98,7 @@ impl Context {
         trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
     ) -> Self {
         let (written, backoff, live) = (Written::default(), Backoff::default(), Mutex::default());
+        let writers = Semaphore::new(WRITERS);
         Context {
             client,
             events,
@@ -101,6 +109,7 @@ impl Context {
             written,
             backoff,
             live,
+            writers,
         }
     }
 
@@ -126,23 +135,26 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         ctx.live.lock().remove(uid);
         return Ok(Action::await_change());
     }
-    if !ctx
-        .written
-        .is_seen(uid, now, |_, _| meta.resource_version.clone())
-    {
-        return Ok(Action::requeue(Duration::from_secs(1)));
-    }
-    let (finished, measuring, written) = {
+    let (finished, measuring, written, writing) = {
         let live = ctx.live.lock();
         match live.get(uid) {
             Some(live) => (
                 live.finished.clone(),
                 live.measuring.keys().cloned().collect(),
                 live.written,
+                live.writing,
             ),
-            None => (Vec::new(), Vec::new(), None),
+            None => (Vec::new(), Vec::new(), None, false),
         }
     };
+    // After the reports were taken: a write beside the pass is noted before it takes away what it has written, so a pass
+    // sees a report here, or that the store lags, but never neither.
+    if !ctx
+        .written
+        .is_seen(uid, now, |_, _| meta.resource_version.clone())
+    {
+        return Ok(Action::requeue(Duration::from_secs(1)));
+    }
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
     let plan = {
         let abilities = abilities();
@@ -152,14 +164,17 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         };
         plan_run(&run, &finished, &measuring, &checks, now)
     };
+    let routine = is_routine(&run, &plan, &finished);
     let later = written
         .and_then(|written| written.checked_add(ROUTINE).ok())
-        .filter(|at| *at > now && is_routine(&run, &plan, &finished));
-    if later.is_none() {
-        commit(&ctx, &run, &plan, now).await?;
+        .filter(|at| routine && *at > now);
+    if !routine {
+        commit(&ctx, &run, &plan.status, now).await?;
+    } else if later.is_none() && !writing && !finished.is_empty() {
+        write_beside(&ctx, &run, plan.status.clone(), finished.clone());
     }
     if let Some(live) = ctx.live.lock().get_mut(uid) {
-        if later.is_none() {
+        if !routine {
             live.finished.retain(|f| !finished.contains(f));
             live.written = Some(now);
         }
@@ -202,6 +217,34 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     }))
 }
 
+/// Writes measurements beside the passes, so that an API server that is slow delays no measurement.
+fn write_beside(
+    ctx: &Arc<Context>,
+    run: &Arc<AnalysisRun>,
+    wanted: AnalysisRunStatus,
+    finished: Vec<FinishedMeasurement>,
+) {
+    let uid = observed::uid(&run.metadata).to_owned();
+    ctx.live.lock().entry(uid.clone()).or_default().writing = true;
+    let (ctx, run) = (Arc::clone(ctx), Arc::clone(run));
+    tokio::spawn(async move {
+        let _turn = ctx.writers.acquire().await;
+        let done = commit(&ctx, &run, &wanted, clock::now()).await;
+        if let Some(live) = ctx.live.lock().get_mut(&uid) {
+            live.writing = false;
+            live.written = Some(clock::now());
+            if done.is_ok() {
+                live.finished.retain(|f| !finished.contains(f));
+            }
+        }
+        if let Err(error) = &done {
+            // They are kept, and written with the next ones.
+            failed(&run, error, &ctx);
+        }
+        let _ = ctx.trigger.unbounded_send(ObjectRef::from_obj(run.as_ref()));
+    });
+}
+
 /// Whether a plan does nothing but add measurements that are over, and may be written later: no phase changes, of the run
 /// or of a metric, nothing is stopped, and nothing is in flight that must be found again.
 fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement]) -> bool {
@@ -226,12 +269,17 @@ fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement
 
 /// Writes the difference between the stored and the wanted status, guarded by the version it was decided on. The status
 /// of a run is an ordinary field: there is no subresource (wire contract 1.0).
-async fn commit(ctx: &Context, run: &AnalysisRun, plan: &RunPlan, now: Timestamp) -> Result<(), Error> {
+async fn commit(
+    ctx: &Context,
+    run: &AnalysisRun,
+    wanted: &AnalysisRunStatus,
+    now: Timestamp,
+) -> Result<(), Error> {
     let before = match &run.status {
         Some(status) => serde_json::to_value(status)?,
         None => json!({}),
     };
-    let Some(change) = merge_patch::diff(&before, &serde_json::to_value(&plan.status)?) else {
+    let Some(change) = merge_patch::diff(&before, &serde_json::to_value(wanted)?) else {
         return Ok(());
     };
     let meta = &run.metadata;
@@ -258,13 +306,13 @@ async fn commit(ctx: &Context, run: &AnalysisRun, plan: &RunPlan, now: Timestamp
         false,
         now,
     );
-    if run.status.as_ref().map(|s| s.phase) != Some(plan.status.phase) {
+    if run.status.as_ref().map(|s| s.phase) != Some(wanted.phase) {
         tracing::info!(
             namespace = meta.namespace.as_deref().unwrap_or_default(),
             name,
-            phase = plan.status.phase.as_str(),
+            phase = wanted.phase.as_str(),
             "{}",
-            plan.status.message.as_deref().unwrap_or("analysis"),
+            wanted.message.as_deref().unwrap_or("analysis"),
         );
     }
     Ok(())

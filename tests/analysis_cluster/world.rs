@@ -22,6 +22,8 @@ pub struct World {
     pub user: String,
     pub log: PathBuf,
     pub audit: PathBuf,
+    /// Where the audit log stood when the controller was started.
+    pub audited: usize,
     pub controller: Child,
 }
 
@@ -85,12 +87,14 @@ impl World {
         // A program that ends at once only makes room for the real one.
         let idle = Command::new("true").spawn().unwrap();
         let audit = PathBuf::from(value("SERIN_AUDIT_LOG"));
+        let audited = usize::try_from(std::fs::metadata(&audit).unwrap().len()).unwrap();
         let mut world = World {
             client,
             namespace,
             user,
             log,
             audit,
+            audited,
             controller: idle,
         };
         world.install().await;
@@ -225,7 +229,8 @@ impl World {
 
     /// The calls of the controller's user so far, without its watches and events, as `verb resource`.
     pub fn calls(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(&self.audit).unwrap();
+        let bytes = std::fs::read(&self.audit).unwrap();
+        let text = String::from_utf8_lossy(&bytes[self.audited..]);
         text.lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|line| line["user"]["username"] == self.user.as_str() && line["verb"] != "watch")

@@ -113,10 +113,10 @@ async fn main() {
         .await;
     println!("{runs} runs created in {:.1} s", began.elapsed().as_secs_f64());
     tokio::time::sleep(Duration::from_secs(WARM_UP)).await;
-    seen.lock().unwrap().clear();
     let process = world.controller.id();
-    let (_, ticks) = usage(process);
-    let (calls, start) = (world.calls().len(), Instant::now());
+    let calls = world.calls().len();
+    seen.lock().unwrap().clear();
+    let ((_, ticks), start) = (usage(process), Instant::now());
     println!("{:>8}  {:>10}  {:>14}", "seconds", "memory MiB", "measurements/s");
     let mut before = 0;
     let every = (duration / 12).max(1);
