@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
@@ -20,10 +21,14 @@ use super::{CALL_TIMEOUT, FIELD_MANAGER, clock};
 use crate::api::names::EVENT_COMPONENT;
 use crate::engine::Notice;
 
-/// Events that may wait. Beyond that they are dropped, and counted: an API server that is down must not fill the memory.
-const QUEUE: usize = 4096;
-/// Events that are remembered, to recognise a repetition.
-const REMEMBERED: usize = 4096;
+/// How many events are published at once. Those of one object go one after the other, by the same lane: an object that
+/// has much to say, or a namespace that is slow, delays few others.
+const LANES: usize = 8;
+/// Events that may wait in a lane. Beyond that they are dropped, and logged: an API server that is down must not fill the
+/// memory.
+const QUEUE: usize = 1024;
+/// Events that a lane remembers, to recognise a repetition.
+const REMEMBERED: usize = 512;
 /// The longest message that the API server takes.
 const LONGEST: usize = 1024;
 
@@ -38,27 +43,44 @@ struct Said {
 /// Where passes put their events.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: mpsc::Sender<Said>,
+    lanes: Vec<mpsc::Sender<Said>>,
 }
 
-/// Publishes what was put into the queue.
+/// Publishes what was put into the queues.
 pub struct Publisher {
+    lanes: Vec<Lane>,
+}
+
+/// One event after the other.
+struct Lane {
     client: Client,
     queue: mpsc::Receiver<Said>,
     known: HashMap<String, (String, i32)>,
     order: VecDeque<String>,
 }
 
-/// A queue and its publisher.
+/// The queues and their publisher.
 pub fn events(client: Client) -> (Events, Publisher) {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let publisher = Publisher {
-        client,
-        queue: receiver,
-        known: HashMap::new(),
-        order: VecDeque::new(),
+    let lane = || {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let lane = Lane {
+            client: client.clone(),
+            queue,
+            known: HashMap::new(),
+            order: VecDeque::new(),
+        };
+        (sender, lane)
     };
-    (Events { queue: sender }, publisher)
+    let (senders, lanes) = std::iter::repeat_with(lane).take(LANES).unzip();
+    (Events { lanes: senders }, Publisher { lanes })
+}
+
+/// The lane of an object.
+fn lane_of(about: &ObjectReference) -> usize {
+    let bytes = about.uid.as_deref().unwrap_or_default().bytes();
+    bytes.fold(0, |sum: usize, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+    }) % LANES
 }
 
 impl Events {
@@ -73,7 +95,8 @@ impl Events {
                 notice,
                 at,
             };
-            if self.queue.try_send(said).is_err() {
+            let lane = self.lanes.get(lane_of(about));
+            if lane.is_none_or(|lane| lane.try_send(said).is_err()) {
                 tracing::warn!(name = ?about.name, "dropped an event: too many are waiting");
             }
         }
@@ -82,7 +105,13 @@ impl Events {
 
 impl Publisher {
     /// Publishes until the last [`Events`] is dropped.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        join_all(self.lanes.into_iter().map(Lane::run)).await;
+    }
+}
+
+impl Lane {
+    async fn run(mut self) {
         while let Some(said) = self.queue.recv().await {
             match timeout(CALL_TIMEOUT, self.publish(&said)).await {
                 Ok(Ok(())) => {}
@@ -194,3 +223,6 @@ fn shortened(message: &str) -> String {
     }
     format!("{}...", &message[..end])
 }
+
+#[cfg(test)]
+mod tests;
