@@ -1,10 +1,18 @@
 //! The examples are what people copy: each parses, is valid, and becomes a run with nothing but its arguments.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are the helpers of a test"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use serin::api::analysis::{AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument};
+use serin::api::analysis::{
+    AnalysisRun, AnalysisRunSpec, AnalysisTemplateRef, AnalysisTemplateSpec, Argument,
+};
 use serin::engine::analysis::{
     Checks, RunInputs, TemplateSource, build_run_spec, is_finite, prepare_run, resolve_templates,
 };
@@ -29,7 +37,11 @@ fn arguments(file: &str) -> &'static [&'static str] {
 fn each_analysis_example_becomes_a_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/analysis");
     let checks = Checks {
-        condition: &|text| Condition::parse(text).map(|_| ()).map_err(|error| error.to_string()),
+        condition: &|text| {
+            Condition::parse(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        },
         providers: supported_providers(),
     };
     let mut seen = 0;
@@ -50,7 +62,10 @@ fn each_analysis_example_becomes_a_run() {
         .unwrap();
         for (index, metric) in spec.metrics.iter().enumerate() {
             if metric.provider.job.is_some() {
-                let place = Place { namespace: "n", beside_run: true };
+                let place = Place {
+                    namespace: "n",
+                    beside_run: true,
+                };
                 build(&run, index, 1, &place).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
         }
@@ -66,11 +81,18 @@ fn run_spec(name: &str, text: &str) -> AnalysisRunSpec {
         .map(|document| {
             let cluster = document["kind"] == "ClusterAnalysisTemplate";
             assert!(cluster || document["kind"] == "AnalysisTemplate", "{name}");
-            let spec = serde_json::from_value(document["spec"].clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let spec =
+                serde_json::from_value(document["spec"].clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
             let written = &document["spec"];
             let read = serde_json::to_value::<&AnalysisTemplateSpec>(&spec).unwrap();
-            assert_eq!(&read, written, "{name}: a field that is not known would be dropped in silence");
-            ((document["metadata"]["name"].as_str().unwrap().to_owned(), cluster), spec)
+            assert_eq!(
+                &read, written,
+                "{name}: a field that is not known would be dropped in silence"
+            );
+            (
+                (document["metadata"]["name"].as_str().unwrap().to_owned(), cluster),
+                spec,
+            )
         })
         .collect();
     let mut source = TemplateSource::default();
@@ -82,14 +104,33 @@ fn run_spec(name: &str, text: &str) -> AnalysisRunSpec {
         }
     }
     let root = documents[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    assert_eq!(format!("{root}.yaml"), name, "the file is named after its template");
+    assert_eq!(
+        format!("{root}.yaml"),
+        name,
+        "the file is named after its template"
+    );
     let cluster_scope = specs.contains_key(&(root.clone(), true));
-    let merged = resolve_templates(&[AnalysisTemplateRef { template_name: Some(root), cluster_scope }], &source)
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let merged = resolve_templates(
+        &[AnalysisTemplateRef {
+            template_name: Some(root),
+            cluster_scope,
+        }],
+        &source,
+    )
+    .unwrap_or_else(|error| panic!("{name}: {error}"));
     let args: Vec<Argument> = arguments(name)
         .iter()
-        .map(|arg| Argument { name: (*arg).to_owned(), value: Some("a".to_owned()), value_from: None })
+        .map(|arg| Argument {
+            name: (*arg).to_owned(),
+            value: Some("a".to_owned()),
+            value_from: None,
+        })
         .collect();
-    let inputs = RunInputs { args: &args, dry_run: &[], measurement_retention: &[], field: &|path| Err(path.to_owned()) };
+    let inputs = RunInputs {
+        args: &args,
+        dry_run: &[],
+        measurement_retention: &[],
+        field: &|path| Err(path.to_owned()),
+    };
     build_run_spec(&merged, &inputs).unwrap_or_else(|error| panic!("{name}: {error}"))
 }

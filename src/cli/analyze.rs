@@ -16,9 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus, Measurement};
 use crate::controller::clock;
-use crate::engine::analysis::{
-    Checks, FinishedMeasurement, Measure, plan_run, prepare_run, resolve_metric,
-};
+use crate::engine::analysis::{Checks, FinishedMeasurement, Measure, plan_run, prepare_run, resolve_metric};
 use crate::engine::duration::{later, parse_positive, whole_second};
 use crate::metric::condition::Condition;
 use crate::metric::provider::{Defaults, Measurer, supported_providers};
@@ -67,7 +65,9 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         return Timestamp::from_second(seconds).map_err(|error| error.to_string());
     }
     text.parse().map_err(|_| {
-        format!("{text:?} is no moment: write 2026-11-13T10:00:00Z, Unix seconds, now, or -36h for 36 hours ago")
+        format!(
+            "{text:?} is no moment: write 2026-11-13T10:00:00Z, Unix seconds, now, or -36h for 36 hours ago"
+        )
     })
 }
 
@@ -104,7 +104,11 @@ pub async fn analyze(
 ) -> Result<Ended, String> {
     let (spec, secrets) = template::run_spec(inputs)?;
     let checks = Checks {
-        condition: &|text| Condition::parse(text).map(|_| ()).map_err(|error| error.to_string()),
+        condition: &|text| {
+            Condition::parse(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        },
         providers: supported_providers(),
     };
     // The whole of it first: a mistake in a metric that is left out here would show only in the release.
@@ -113,7 +117,13 @@ pub async fn analyze(
     let (from, to) = match when {
         When::Now | When::At(_) => {
             let at = if let When::At(at) = when { at } else { clock::now() };
-            once(&mut spec, &rules.iter().map(|rule| (rule.name.clone(), rule.failure_limit)).collect());
+            once(
+                &mut spec,
+                &rules
+                    .iter()
+                    .map(|rule| (rule.name.clone(), rule.failure_limit))
+                    .collect(),
+            );
             (at, at)
         }
         When::Between { from, to, step } => {
@@ -130,7 +140,10 @@ pub async fn analyze(
     };
     let mut world = World {
         measurer,
-        defaults: Defaults { prometheus_address, evaluated_at: None },
+        defaults: Defaults {
+            prometheus_address,
+            evaluated_at: None,
+        },
         past: when != When::Now,
         secrets,
         table: table::Table::new(out, &spec),
@@ -160,10 +173,12 @@ fn measurable(mut spec: AnalysisRunSpec, when: When) -> Result<(AnalysisRunSpec,
     }
     // A rule that matches only what is left out would be an error in the run.
     let matches = |name: &str| {
-        regex::Regex::new(name).is_ok_and(|name| spec.metrics.iter().any(|metric| name.is_match(&metric.name)))
+        regex::Regex::new(name)
+            .is_ok_and(|name| spec.metrics.iter().any(|metric| name.is_match(&metric.name)))
     };
     spec.dry_run.retain(|rule| matches(&rule.metric_name));
-    spec.measurement_retention.retain(|rule| matches(&rule.metric_name));
+    spec.measurement_retention
+        .retain(|rule| matches(&rule.metric_name));
     Ok((spec, skipped))
 }
 
@@ -210,7 +225,10 @@ async fn simulate<W: Write + Send>(
         if completed {
             break;
         }
-        let too_soon = plan.measure.iter().any(|measure| last.get(&measure.metric) == Some(&now));
+        let too_soon = plan
+            .measure
+            .iter()
+            .any(|measure| last.get(&measure.metric) == Some(&now));
         let next = if plan.measure.is_empty() {
             plan.wake
         } else {
@@ -222,7 +240,10 @@ async fn simulate<W: Write + Send>(
                 Some(next) => now = next,
                 None if run.spec.terminate => break,
                 None => {
-                    world.table.window_ended(to, taken).map_err(|error| error.to_string())?;
+                    world
+                        .table
+                        .window_ended(to, taken)
+                        .map_err(|error| error.to_string())?;
                     run.spec.terminate = true;
                 }
             }
@@ -252,7 +273,10 @@ async fn measure_at<W: Write + Send>(
         .map_err(|error| error.to_string())?;
     world.defaults.evaluated_at = world.past.then_some(now);
     let secrets: Vec<String> = world.secrets.values().cloned().collect();
-    let measured = world.measurer.measure_and_judge(&metric, &world.defaults, &secrets, clock::now()).await;
+    let measured = world
+        .measurer
+        .measure_and_judge(&metric, &world.defaults, &secrets, clock::now())
+        .await;
     let report = FinishedMeasurement {
         metric: measure.metric.clone(),
         measurement: Measurement {
@@ -273,7 +297,13 @@ async fn measure_at<W: Write + Send>(
 /// Whether any rule of a run names a metric as a dry run; for the table.
 fn dry_runs(spec: &AnalysisRunSpec) -> Vec<String> {
     let matching = |name: &str| {
-        spec.dry_run.iter().any(|rule| regex::Regex::new(&rule.metric_name).is_ok_and(|rule| rule.is_match(name)))
+        spec.dry_run
+            .iter()
+            .any(|rule| regex::Regex::new(&rule.metric_name).is_ok_and(|rule| rule.is_match(name)))
     };
-    spec.metrics.iter().map(|metric| metric.name.clone()).filter(|name| matching(name)).collect()
+    spec.metrics
+        .iter()
+        .map(|metric| metric.name.clone())
+        .filter(|name| matching(name))
+        .collect()
 }

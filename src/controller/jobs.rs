@@ -52,7 +52,7 @@ pub struct Jobs {
     client: Client,
     namespace: Option<String>,
     elsewhere: bool,
-    jobs: Cache<Job>,
+    cache: Cache<Job>,
     pods: Cache<Pod>,
 }
 
@@ -74,7 +74,10 @@ impl Jobs {
         trigger: &UnboundedSender<ObjectRef<AnalysisRun>>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Self> {
-        let JobTarget { kubeconfig, namespace } = &options.jobs;
+        let JobTarget {
+            kubeconfig,
+            namespace,
+        } = &options.jobs;
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let (kubeconfig, namespace) = (filled(kubeconfig), filled(namespace));
         let client = match &kubeconfig {
@@ -97,17 +100,25 @@ impl Jobs {
             }
         };
         tasks.spawn(pod_feed.run(api(&client, watched), config, slim_pod, touched));
-        Ok(Jobs { client, namespace, elsewhere: kubeconfig.is_some(), jobs, pods })
+        Ok(Jobs {
+            client,
+            namespace,
+            elsewhere: kubeconfig.is_some(),
+            cache: jobs,
+            pods,
+        })
     }
 
     /// Waits until the stores are filled, but not for long: a controller that may not watch Jobs can do without.
     pub async fn settle(&self) {
         let filled = async {
-            let _ = self.jobs.store().wait_until_ready().await;
+            let _ = self.cache.store().wait_until_ready().await;
             let _ = self.pods.store().wait_until_ready().await;
         };
         if timeout(SEEN_WITHIN, filled).await.is_err() {
-            tracing::warn!("Jobs of analyses are not watched (yet): those that run are asked for every {LOOK_AGAIN:#}");
+            tracing::warn!(
+                "Jobs of analyses are not watched (yet): those that run are asked for every {LOOK_AGAIN:#}"
+            );
         }
     }
 
@@ -116,13 +127,16 @@ impl Jobs {
     pub async fn create(&self, run: &AnalysisRun, index: usize, ordinal: i64) -> Measurement {
         let own = run.metadata.namespace.as_deref().unwrap_or_default();
         let namespace = self.namespace.as_deref().unwrap_or(own);
-        let place = Place { namespace, beside_run: namespace == own && !self.elsewhere };
+        let place = Place {
+            namespace,
+            beside_run: namespace == own && !self.elsewhere,
+        };
         let started = clock::now();
         match self.try_create(run, index, ordinal, &place).await {
             Ok(name) => {
                 // The next pass looks into the store, and would ask the API server for what is not there yet.
                 let seen = async {
-                    while self.jobs.get(namespace, &name).is_none() {
+                    while self.cache.get(namespace, &name).is_none() {
                         sleep(Duration::from_millis(50)).await;
                     }
                 };
@@ -151,15 +165,23 @@ impl Jobs {
         let name = object.metadata.name.clone().unwrap_or_default();
         let resource = ApiResource::erase::<Job>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), place.namespace, &resource);
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run: false };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: false,
+        };
         match call("create", "Job", &name, api.create(&params, &object)).await {
             Ok(_) => Ok(name),
             Err(error) if is_there(&error) => {
-                let there = call("read", "Job", &name, api.get_metadata(&name)).await.map_err(|e| e.sentence())?;
+                let there = call("read", "Job", &name, api.get_metadata(&name))
+                    .await
+                    .map_err(|e| e.sentence())?;
                 if uid_label(&there.metadata) == run.metadata.uid.as_deref() {
                     Ok(name)
                 } else {
-                    Err(format!("cannot create Job {name}: another Job of this name is in namespace {}", place.namespace))
+                    Err(format!(
+                        "cannot create Job {name}: another Job of this name is in namespace {}",
+                        place.namespace
+                    ))
                 }
             }
             Err(error) => Err(refusal(&error, place.namespace)),
@@ -169,29 +191,38 @@ impl Jobs {
     /// What the stores say of a measurement in flight.
     pub fn look(&self, uid: &str, stored: &Measurement, now: Timestamp) -> Look {
         let name = stored.metadata.get(job::JOB_NAME).map_or("", String::as_str);
-        let all = self.jobs.owned_by(uid);
+        let all = self.cache.owned_by(uid);
         let Some(job) = all.iter().find(|job| job.metadata.name.as_deref() == Some(name)) else {
             return Look::Unknown;
         };
         let pods = self.pods.owned_by(uid);
-        let pods = pods.iter().map(AsRef::as_ref).filter(|pod| job_of(pod) == Some(name));
+        let pods = pods
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pod| job_of(pod) == Some(name));
         job::outcome(stored, job, pods, now).map_or(Look::Running, Look::Ended)
     }
 
     /// Asks the API server for the Job of a measurement in flight; `None` when the watch will tell the rest.
     pub async fn ask(&self, stored: &Measurement) -> Option<Measurement> {
-        let (Some(name), Some(namespace)) =
-            (stored.metadata.get(job::JOB_NAME), stored.metadata.get(job::JOB_NAMESPACE))
-        else {
+        let (Some(name), Some(namespace)) = (
+            stored.metadata.get(job::JOB_NAME),
+            stored.metadata.get(job::JOB_NAMESPACE),
+        ) else {
             let message = "the measurement does not say which Job it is".to_owned();
-            return Some(job::ended(stored, AnalysisPhase::Error, Some(message), clock::now()));
+            return Some(job::ended(
+                stored,
+                AnalysisPhase::Error,
+                Some(message),
+                clock::now(),
+            ));
         };
         let api: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         let found = call("read", "Job", name, api.get_opt(name)).await;
         let now = clock::now();
         match found {
             Ok(Some(job)) => job::outcome(stored, &job, [], now).or_else(|| {
-                let known = self.jobs.get(namespace, name).is_some();
+                let known = self.cache.get(namespace, name).is_some();
                 (!known).then(|| later(stored, now))
             }),
             Ok(None) => {
@@ -212,19 +243,26 @@ impl Jobs {
         status: &AnalysisRunStatus,
         measured: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<(), Error> {
-        for job in self.jobs.owned_by(uid) {
+        for job in self.cache.owned_by(uid) {
             let meta = &job.metadata;
-            let metric = meta.annotations.iter().flatten().find(|(key, _)| *key == annotations::ANALYSIS_RUN_METRIC);
+            let metric = meta
+                .annotations
+                .iter()
+                .flatten()
+                .find(|(key, _)| *key == annotations::ANALYSIS_RUN_METRIC);
             if !job::is_surplus(&job, status, metric.is_some_and(|(_, metric)| measured(metric))) {
                 continue;
             }
             let name = observed::name(meta);
-            let params = DeleteParams::background()
-                .preconditions(Preconditions { uid: meta.uid.clone(), resource_version: None });
-            let api: Api<Job> = Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
+            let params = DeleteParams::background().preconditions(Preconditions {
+                uid: meta.uid.clone(),
+                resource_version: None,
+            });
+            let api: Api<Job> =
+                Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
             match call("delete", "Job", name, api.delete(name, &params)).await {
-                Err(Error::Api { source, .. })
-                    if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) => {}
+                Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) =>
+                    {}
                 other => {
                     other?;
                 }
@@ -237,15 +275,19 @@ impl Jobs {
 /// The measurement in flight, to be looked at again.
 fn later(stored: &Measurement, now: Timestamp) -> Measurement {
     let again = now.checked_add(LOOK_AGAIN).unwrap_or(now);
-    Measurement { resume_at: Some(Time(again)), ..stored.clone() }
+    Measurement {
+        resume_at: Some(Time(again)),
+        ..stored.clone()
+    }
 }
 
 async fn other_cluster(path: &str) -> anyhow::Result<Client> {
     use anyhow::Context as _;
     let what = || format!("cannot use {path}, the kubeconfig for the Jobs of analyses");
     let file = kube::config::Kubeconfig::read_from(path).with_context(what)?;
-    let mut config =
-        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default()).await.with_context(what)?;
+    let mut config = kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+        .await
+        .with_context(what)?;
     config.default_retry = false;
     Client::try_from(config).with_context(what)
 }
@@ -263,21 +305,28 @@ where
 /// Asks for a pass of the run that a Job names.
 fn tell(trigger: &UnboundedSender<ObjectRef<AnalysisRun>>, meta: &ObjectMeta) {
     let given = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key));
-    if let (Some(name), Some(namespace)) =
-        (given(annotations::ANALYSIS_RUN_NAME), given(annotations::ANALYSIS_RUN_NAMESPACE))
-    {
+    if let (Some(name), Some(namespace)) = (
+        given(annotations::ANALYSIS_RUN_NAME),
+        given(annotations::ANALYSIS_RUN_NAMESPACE),
+    ) {
         // A process that shuts down listens no more.
         let _ = trigger.unbounded_send(ObjectRef::new(name).within(namespace));
     }
 }
 
 fn uid_label(meta: &ObjectMeta) -> Option<&str> {
-    meta.labels.as_ref()?.get(labels::ANALYSIS_RUN_UID).map(String::as_str)
+    meta.labels
+        .as_ref()?
+        .get(labels::ANALYSIS_RUN_UID)
+        .map(String::as_str)
 }
 
 fn job_of(pod: &Pod) -> Option<&str> {
     let all = pod.metadata.labels.as_ref()?;
-    JOB_OF_POD.iter().find_map(|label| all.get(*label)).map(String::as_str)
+    JOB_OF_POD
+        .iter()
+        .find_map(|label| all.get(*label))
+        .map(String::as_str)
 }
 
 /// In the store the run owns what carries its uid, wherever that is: the cache finds it by owner.
@@ -293,7 +342,11 @@ fn own(meta: &mut ObjectMeta) {
 fn slim_job(job: &mut Job) {
     own(&mut job.metadata);
     job.spec = None;
-    let keep = [annotations::ANALYSIS_RUN_NAME, annotations::ANALYSIS_RUN_NAMESPACE, annotations::ANALYSIS_RUN_METRIC];
+    let keep = [
+        annotations::ANALYSIS_RUN_NAME,
+        annotations::ANALYSIS_RUN_NAMESPACE,
+        annotations::ANALYSIS_RUN_METRIC,
+    ];
     if let Some(all) = &mut job.metadata.annotations {
         all.retain(|key, _| keep.contains(&key.as_str()));
     }

@@ -224,7 +224,7 @@ fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement
     let phases = |status: &AnalysisRunStatus| -> Vec<(String, AnalysisPhase)> {
         status.metric_results.iter().map(|result| (result.name.clone(), result.phase)).collect()
     };
-    let plain = |report: &FinishedMeasurement| {
+    let over = |report: &FinishedMeasurement| {
         report.measurement.phase.is_completed() && !report.measurement.metadata.contains_key(job::JOB_NAME)
     };
     stored.phase == plan.status.phase
@@ -232,7 +232,7 @@ fn is_routine(run: &AnalysisRun, plan: &RunPlan, finished: &[FinishedMeasurement
         && plan.cancel.is_empty()
         && plan.events.is_empty()
         && !plan.delete
-        && finished.iter().all(plain)
+        && finished.iter().all(over)
 }
 
 /// Writes the difference between the stored and the wanted status, guarded by the version it was decided on. The status
@@ -251,9 +251,9 @@ async fn commit(
     let meta = &run.metadata;
     let name = observed::name(meta);
     let patch = json!({"metadata": {"resourceVersion": meta.resource_version}, "status": change});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let options = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let api = runs(ctx, run);
-    let done = call("patch", "AnalysisRun", name, api.patch_metadata(name, &params, &Patch::Merge(&patch))).await?;
+    let done = call("patch", "AnalysisRun", name, api.patch_metadata(name, &options, &Patch::Merge(&patch))).await?;
     let version = done.metadata.resource_version;
     ctx.written.note(observed::uid(meta), Kind::Root, name, version.as_deref(), false, now);
     if run.status.as_ref().map(|s| s.phase) != Some(wanted.phase) {
@@ -303,7 +303,7 @@ fn report(ctx: &Context, run: &AnalysisRun, metric: &str, measurement: Measureme
 /// What a measurement asks for.
 enum Work {
     /// Ask a server.
-    Measure(Metric),
+    Measure(Box<Metric>),
     /// Create a Job, as the how-manieth measurement of the metric.
     CreateJob(i64),
     /// Ask the API server for the Job of a measurement in flight.
@@ -315,7 +315,7 @@ fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure, now: Time
     let Measure { index, metric: name, ordinal, resume } = measure;
     let Some(metric) = run.spec.metrics.get(index).cloned() else { return };
     let work = match (metric.provider.job.is_some(), resume) {
-        (false, _) => Work::Measure(metric),
+        (false, _) => Work::Measure(Box::new(metric)),
         (true, None) => Work::CreateJob(ordinal),
         (true, Some(stored)) => match ctx.jobs.look(observed::uid(&run.metadata), &stored, now) {
             Look::Running => return,

@@ -55,7 +55,10 @@ pub struct Place<'a> {
 pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -> Result<Value, String> {
     let spec = &run.spec;
     let meta = &run.metadata;
-    let (name, uid) = (meta.name.as_deref().unwrap_or_default(), meta.uid.as_deref().unwrap_or_default());
+    let (name, uid) = (
+        meta.name.as_deref().unwrap_or_default(),
+        meta.uid.as_deref().unwrap_or_default(),
+    );
     let references: BTreeMap<String, String> = secret_refs(&spec.args)
         .into_iter()
         .enumerate()
@@ -67,23 +70,35 @@ pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -
         .map(|metric| resolve_metric(metric, &spec.args, &references))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.to_string())?;
-    let metric = metrics.get(index).ok_or_else(|| format!("metrics[{index}] is not there"))?;
-    let Some(JobMetric { metadata, spec: job_spec }) = &metric.provider.job else {
+    let metric = metrics
+        .get(index)
+        .ok_or_else(|| format!("metrics[{index}] is not there"))?;
+    let Some(JobMetric {
+        metadata,
+        spec: job_spec,
+    }) = &metric.provider.job
+    else {
         return Err("provider.job is not there".to_owned());
     };
-    let JobMetadata { labels: mut job_labels, annotations: mut job_annotations } =
-        metadata.clone().unwrap_or_default();
+    let JobMetadata {
+        labels: mut job_labels,
+        annotations: mut job_annotations,
+    } = metadata.clone().unwrap_or_default();
     let mut job_spec = job_spec.clone();
     let given = json!({"metadata": {"labels": job_labels, "annotations": job_annotations}, "spec": job_spec});
     keep_secrets_out(&mut job_spec, &given, &secret_refs(&spec.args), place)?;
 
     let template = child(&mut job_spec, "provider.job.spec", "template")?;
     let template_meta = child(template, "provider.job.spec.template", "metadata")?;
-    child(template_meta, "provider.job.spec.template.metadata", "labels")?[labels::ANALYSIS_RUN_UID] = uid.into();
+    child(template_meta, "provider.job.spec.template.metadata", "labels")?[labels::ANALYSIS_RUN_UID] =
+        uid.into();
     job_labels.insert(labels::ANALYSIS_RUN_UID.to_owned(), uid.to_owned());
     for (key, value) in [
         (annotations::ANALYSIS_RUN_NAME, name),
-        (annotations::ANALYSIS_RUN_NAMESPACE, meta.namespace.as_deref().unwrap_or_default()),
+        (
+            annotations::ANALYSIS_RUN_NAMESPACE,
+            meta.namespace.as_deref().unwrap_or_default(),
+        ),
         (annotations::ANALYSIS_RUN_METRIC, &metric.name),
     ] {
         job_annotations.insert(key.to_owned(), value.to_owned());
@@ -115,12 +130,18 @@ pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -
 
 /// The object in a field, which is made where it is absent.
 fn child<'a>(parent: &'a mut Value, path: &str, field: &str) -> Result<&'a mut Value, String> {
-    let parent = parent.as_object_mut().ok_or_else(|| format!("{path} must be an object"))?;
+    let parent = parent
+        .as_object_mut()
+        .ok_or_else(|| format!("{path} must be an object"))?;
     let child = parent.entry(field).or_insert(Value::Null);
     if child.is_null() {
         *child = Value::Object(Map::new());
     }
-    if child.is_object() { Ok(child) } else { Err(format!("{path}.{field} must be an object")) }
+    if child.is_object() {
+        Ok(child)
+    } else {
+        Err(format!("{path}.{field} must be an object"))
+    }
 }
 
 /// `<uid of the run>.<metric>.<n>`, with the metric's part cut so that all of it has 63 characters.
@@ -133,7 +154,10 @@ pub fn job_name(uid: &str, metrics: &[&str], index: usize, ordinal: i64) -> Stri
     let room = MAX_NAME.saturating_sub(uid.len() + number.len() + 2);
     let name = metrics.get(index).copied().unwrap_or_default();
     let own = part(name, room);
-    let taken = metrics.iter().enumerate().any(|(other, name)| other != index && part(name, room) == own);
+    let taken = metrics
+        .iter()
+        .enumerate()
+        .any(|(other, name)| other != index && part(name, room) == own);
     let own = if taken {
         let place = format!("-{index}");
         part(name, room.saturating_sub(place.len())) + &place
@@ -146,7 +170,13 @@ pub fn job_name(uid: &str, metrics: &[&str], index: usize, ordinal: i64) -> Stri
 fn part(name: &str, room: usize) -> String {
     let clean: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .skip_while(|c| *c == '-')
         .take(room)
         .collect();
@@ -177,7 +207,12 @@ fn keep_secrets_out(
         for container in containers(&mut rest["spec"], list) {
             container.remove("command");
             container.remove("args");
-            for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
+            for variable in container
+                .get_mut("env")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 variable.as_object_mut().map(|variable| variable.remove("value"));
             }
         }
@@ -213,7 +248,9 @@ fn keep_secrets_out(
                 if env.is_null() {
                     *env = json!([]);
                 }
-                let env = env.as_array_mut().ok_or("the env of a container must be a list")?;
+                let env = env
+                    .as_array_mut()
+                    .ok_or("the env of a container must be a list")?;
                 env.insert(0, from);
             }
         }
@@ -249,7 +286,13 @@ pub fn ended(
     message: Option<String>,
     now: Timestamp,
 ) -> Measurement {
-    Measurement { phase, message, finished_at: Some(Time(now)), resume_at: None, ..measurement.clone() }
+    Measurement {
+        phase,
+        message,
+        finished_at: Some(Time(now)),
+        resume_at: None,
+        ..measurement.clone()
+    }
 }
 
 /// The measurement of a Job that ends because its run does.
@@ -271,13 +314,20 @@ pub enum JobState {
 
 /// Where a Job stands, by its conditions.
 pub fn state(job: &Job) -> JobState {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let conditions = job
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
     for condition in conditions.filter(|condition| condition.status == "True") {
         match condition.type_.as_str() {
             "Complete" => return JobState::Complete,
             "Failed" => {
                 let words = [condition.reason.as_deref(), condition.message.as_deref()];
-                let words: Vec<&str> = words.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+                let words: Vec<&str> = words
+                    .into_iter()
+                    .flatten()
+                    .filter(|text| !text.is_empty())
+                    .collect();
                 return JobState::Failed(words.join(": "));
             }
             _ => {}
@@ -292,13 +342,27 @@ pub fn stuck(pod: &Pod) -> Option<String> {
         return None;
     }
     let status = pod.status.as_ref()?;
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten();
     containers.into_iter().find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref().filter(|reason| STUCK.contains(reason))?;
-        let words = waiting.message.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
+        let reason = waiting
+            .reason
+            .as_deref()
+            .filter(|reason| STUCK.contains(reason))?;
+        let words = waiting
+            .message
+            .as_deref()
+            .map(|words| format!(": {words}"))
+            .unwrap_or_default();
         let pod = pod.metadata.name.as_deref().unwrap_or_default();
-        Some(format!("pod {pod}, container {}: {reason}{words}", container.name))
+        Some(format!(
+            "pod {pod}, container {}: {reason}{words}",
+            container.name
+        ))
     })
 }
 
@@ -311,8 +375,14 @@ pub fn outcome<'a>(
 ) -> Option<Measurement> {
     let (phase, message) = match state(job) {
         JobState::Complete => (AnalysisPhase::Successful, None),
-        JobState::Failed(words) => (AnalysisPhase::Failed, Some(words).filter(|words| !words.is_empty())),
-        JobState::Running => (AnalysisPhase::Inconclusive, Some(pods.into_iter().find_map(stuck)?)),
+        JobState::Failed(words) => (
+            AnalysisPhase::Failed,
+            Some(words).filter(|words| !words.is_empty()),
+        ),
+        JobState::Running => (
+            AnalysisPhase::Inconclusive,
+            Some(pods.into_iter().find_map(stuck)?),
+        ),
     };
     Some(ended(measurement, phase, message, now))
 }
@@ -332,7 +402,10 @@ pub fn is_surplus(job: &Job, status: &AnalysisRunStatus, measured: bool) -> bool
         return false;
     }
     let name = meta.name.as_deref().unwrap_or_default();
-    let mut measurements = status.metric_results.iter().flat_map(|result| &result.measurements);
+    let mut measurements = status
+        .metric_results
+        .iter()
+        .flat_map(|result| &result.measurements);
     if let Some(measurement) =
         measurements.find(|measurement| measurement.metadata.get(JOB_NAME).is_some_and(|job| job == name))
     {
@@ -341,9 +414,18 @@ pub fn is_surplus(job: &Job, status: &AnalysisRunStatus, measured: bool) -> bool
     if measured {
         return false;
     }
-    let metric = meta.annotations.as_ref().and_then(|all| all.get(annotations::ANALYSIS_RUN_METRIC));
-    let result = status.metric_results.iter().find(|result| Some(&result.name) == metric);
+    let metric = meta
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(annotations::ANALYSIS_RUN_METRIC));
+    let result = status
+        .metric_results
+        .iter()
+        .find(|result| Some(&result.name) == metric);
     let taken = result.map_or(0, |result| i64::from(result.count) + i64::from(result.error));
-    let number = name.rsplit('.').next().and_then(|number| number.parse::<i64>().ok());
+    let number = name
+        .rsplit('.')
+        .next()
+        .and_then(|number| number.parse::<i64>().ok());
     status.phase.is_completed() || number.is_some_and(|number| number <= taken)
 }

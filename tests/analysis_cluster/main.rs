@@ -2,6 +2,8 @@
 //!
 //! Each test has a namespace and a controller of its own, told apart by instance id.
 
+#![expect(clippy::unwrap_used, reason = "these are the helpers of a test")]
+
 use std::time::Duration;
 
 use kube::ResourceExt as _;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use serin::api::analysis::{AnalysisPhase, AnalysisRun};
 use world::{Setup, World, echo, until};
 
+mod jobs;
 mod world;
 
 async fn world(namespace: &str) -> World {
@@ -17,7 +20,13 @@ async fn world(namespace: &str) -> World {
 }
 
 async fn with_rules(namespace: &str, rules: Value) -> World {
-    World::start(Setup { namespace, rules, program: env!("CARGO_BIN_EXE_serin"), log_level: "debug" }).await
+    World::start(Setup {
+        namespace,
+        rules,
+        program: env!("CARGO_BIN_EXE_serin"),
+        log_level: "debug",
+    })
+    .await
 }
 
 fn phase(run: &AnalysisRun) -> AnalysisPhase {
@@ -27,7 +36,7 @@ fn phase(run: &AnalysisRun) -> AnalysisPhase {
 /// A metric whose Job's pod does what the annotation says.
 fn job(name: &str, annotation: &str, more: &str) -> String {
     format!(
-        r#"- name: {name}
+        r"- name: {name}
   {more}
   provider:
     job:
@@ -36,7 +45,7 @@ fn job(name: &str, annotation: &str, more: &str) -> String {
         backoffLimit: 0
         template:
           metadata: {{annotations: {{{annotation}}}}}
-          spec: {{restartPolicy: Never, containers: [{{name: main, image: checks}}]}}"#
+          spec: {{restartPolicy: Never, containers: [{{name: main, image: checks}}]}}"
     )
 }
 
@@ -44,162 +53,10 @@ fn metrics(all: &[String]) -> String {
     format!("metrics:\n{}", all.join("\n"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_exit_of_a_job_decides() {
-    let world = world("jobs-exit").await;
-    world.run("good", &metrics(&[job("smoke", "", "")])).await;
-    world.run("bad", &metrics(&[job("smoke", "fake.serin/exit-code: '1'", "")])).await;
-
-    let good = world.finished("good").await;
-    assert_eq!(phase(&good), AnalysisPhase::Successful);
-    let uid = good.metadata.uid.clone().unwrap();
-    let measurement = &good.status.as_ref().unwrap().metric_results[0].measurements[0];
-    let name = format!("{uid}.smoke.1");
-    assert_eq!(measurement.metadata["job-name"], name);
-    assert_eq!(measurement.metadata["job-namespace"], "jobs-exit");
-    let made = world.jobs().get(&name).await.unwrap();
-    assert_eq!(made.labels()["analysisrun.argoproj.io/uid"], uid);
-    assert_eq!(made.labels()["team"], "shop");
-    assert_eq!(made.annotations()["analysisrun.argoproj.io/name"], "good");
-    assert_eq!(made.annotations()["analysisrun.argoproj.io/namespace"], "jobs-exit");
-    assert_eq!(made.annotations()["analysisrun.argoproj.io/metric-name"], "smoke");
-    assert_eq!(made.owner_references()[0].uid, uid);
-
-    let bad = world.finished("bad").await;
-    assert_eq!(phase(&bad), AnalysisPhase::Failed);
-    let message = bad.status.unwrap().metric_results[0].message.clone().unwrap();
-    assert!(message.starts_with("BackoffLimitExceeded: "), "{message}");
-
-    // The cluster's own garbage collector takes the Jobs with their run.
-    world.runs().delete("good", &DeleteParams::background()).await.unwrap();
-    until(60, "the Job of a run that is gone is gone", || async {
-        world.jobs().get_opt(&name).await.unwrap().is_none().then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_cannot_be_pulled_says_nothing_of_the_version() {
-    let world = world("jobs-image").await;
-    world.run("checks", &metrics(&[job("smoke", "fake.serin/image-pull: 'true'", "")])).await;
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Inconclusive);
-    let message = run.status.unwrap().metric_results[0].measurements[0].message.clone().unwrap();
-    assert!(message.contains("container main: ImagePullBackOff: Back-off pulling image \"checks\""), "{message}");
-    no_jobs(&world, "a Job that is not waited for does not start at some later hour").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_runs_costs_nothing_and_ends_with_its_run() {
-    let world = world("jobs-terminate").await;
-    world.run("checks", &metrics(&[job("long", "fake.serin/never-ready: 'true'", "")])).await;
-    until(30, "the Job is stored as in flight", || async {
-        let run = world.runs().get("checks").await.unwrap();
-        (run.status?.metric_results.first()?.measurements.first()?.phase == AnalysisPhase::Running).then_some(())
-    })
-    .await;
-    // The pod becomes what it will stay; then nothing changes, and nothing is asked.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let before = world.calls();
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(world.calls()[before.len()..], [] as [String; 0]);
-    let count = |call: &str| before.iter().filter(|known| *known == call).count();
-    assert_eq!((count("create jobs"), count("get jobs"), count("patch analysisruns")), (1, 0, 2), "{before:?}");
-
-    let terminate = Patch::Merge(json!({"spec": {"terminate": true}}));
-    world.runs().patch("checks", &PatchParams::default(), &terminate).await.unwrap();
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Inconclusive);
-    no_jobs(&world, "the Job of a terminated run is gone").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_metric_stops_the_jobs_beside_it() {
-    let world = world("jobs-beside").await;
-    let long = job("long", "fake.serin/never-ready: 'true'", "");
-    world.run("checks", &metrics(&[long, job("short", "fake.serin/exit-code: '2'", "")])).await;
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Failed, "the worst decides, not what was stopped for it");
-    let results = run.status.unwrap().metric_results;
-    let long = results.iter().find(|result| result.name == "long").unwrap();
-    assert_eq!(long.measurements[0].phase, AnalysisPhase::Inconclusive);
-    until(30, "only the Job that ended is left", || async {
-        (world.jobs().list(&ListParams::default()).await.unwrap().items.len() == 1).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn jobs_beyond_the_retention_are_deleted() {
-    let world = world("jobs-retention").await;
-    let spec = metrics(&[job("smoke", "", "interval: 1s\n  count: 3")]);
-    world.run("checks", &format!("measurementRetention: [{{metricName: smoke, limit: 1}}]\n{spec}")).await;
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Successful);
-    let last = format!("{}.smoke.3", run.metadata.uid.unwrap());
-    until(30, "the last Job alone is kept", || async {
-        let names: Vec<String> =
-            world.jobs().list(&ListParams::default()).await.unwrap().iter().map(|job| job.name_any()).collect();
-        (names == [last.clone()]).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_somebody_deletes_is_an_error() {
-    let world = world("jobs-deleted").await;
-    let spec = metrics(&[job("long", "fake.serin/never-ready: 'true'", "consecutiveErrorLimit: 0")]);
-    world.run("checks", &spec).await;
-    let name = until(30, "the Job is stored as in flight", || async {
-        let run = world.runs().get("checks").await.unwrap();
-        run.status?.metric_results.first()?.measurements.first()?.metadata.get("job-name").cloned()
-    })
-    .await;
-    world.jobs().delete(&name, &DeleteParams::background()).await.unwrap();
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Error);
-    let message = run.status.unwrap().message.unwrap();
-    assert!(message.contains(&format!("Job {name} is gone: somebody deleted it before it ended")), "{message}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_missing_permission_is_an_error_that_names_it() {
-    let rules = json!([
-        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "delete"]},
-    ]);
-    let world = with_rules("jobs-denied", rules).await;
-    world.run("checks", &metrics(&[job("smoke", "", "consecutiveErrorLimit: 0")])).await;
-    let run = world.finished("checks").await;
-    assert_eq!(phase(&run), AnalysisPhase::Error);
-    let message = run.status.unwrap().message.unwrap();
-    assert!(
-        message.contains("the controller has no permission to create jobs.batch in namespace jobs-denied: "),
-        "{message}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_a_watch_of_jobs_each_is_asked_for() {
-    let rules = json!([
-        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create"]},
-    ]);
-    let world = with_rules("jobs-unwatched", rules).await;
-    world.run("checks", &metrics(&[job("smoke", "", "")])).await;
-    assert_eq!(phase(&world.finished("checks").await), AnalysisPhase::Successful);
-}
-
-async fn no_jobs(world: &World, what: &str) {
-    until(30, what, || async {
-        let all = world.jobs().list(&ListParams::default()).await.unwrap().items;
-        all.iter().all(|job| job.metadata.deletion_timestamp.is_some()).then_some(())
-    })
-    .await;
-}
-
 fn web(name: &str, url: &str, condition: &str, more: &str) -> String {
-    format!("- name: {name}\n  successCondition: {condition}\n  {more}\n  provider: {{web: {{url: '{url}'}}}}")
+    format!(
+        "- name: {name}\n  successCondition: {condition}\n  {more}\n  provider: {{web: {{url: '{url}'}}}}"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,12 +64,34 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
     let world = world("by-hand").await;
     let url = echo().await;
     for (name, condition, ttl, expected) in [
-        ("pre-deployment", "result.ok", "secondsAfterSuccess: 2", AnalysisPhase::Successful),
-        ("post-deployment", "!result.ok", "secondsAfterFailure: 2", AnalysisPhase::Failed),
-        ("no-verdict", "result.nothing.there == 1", "secondsAfterCompletion: 2", AnalysisPhase::Error),
+        (
+            "pre-deployment",
+            "result.ok",
+            "secondsAfterSuccess: 2",
+            AnalysisPhase::Successful,
+        ),
+        (
+            "post-deployment",
+            "!result.ok",
+            "secondsAfterFailure: 2",
+            AnalysisPhase::Failed,
+        ),
+        (
+            "no-verdict",
+            "result.nothing.there == 1",
+            "secondsAfterCompletion: 2",
+            AnalysisPhase::Error,
+        ),
     ] {
-        let metric = web("health", &url, &format!("'{condition}'"), "consecutiveErrorLimit: 0");
-        world.run(name, &format!("ttlStrategy: {{{ttl}}}\n{}", metrics(&[metric]))).await;
+        let metric = web(
+            "health",
+            &url,
+            &format!("'{condition}'"),
+            "consecutiveErrorLimit: 0",
+        );
+        world
+            .run(name, &format!("ttlStrategy: {{{ttl}}}\n{}", metrics(&[metric])))
+            .await;
         let run = world.finished(name).await;
         assert_eq!(phase(&run), expected, "{name}: {:?}", run.status);
         let summary = run.status.unwrap().run_summary.unwrap();
@@ -225,13 +104,32 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
         .await;
     }
     // One that would run for ever is ended by hand, and a finished one costs nothing.
-    world.run("endless", &metrics(&[web("health", &url, "result.ok", "interval: 1s")])).await;
+    world
+        .run(
+            "endless",
+            &metrics(&[web("health", &url, "result.ok", "interval: 1s")]),
+        )
+        .await;
     until(20, "it measures", || async {
-        (world.runs().get("endless").await.unwrap().status?.metric_results.first()?.count >= 2).then_some(())
+        (world
+            .runs()
+            .get("endless")
+            .await
+            .unwrap()
+            .status?
+            .metric_results
+            .first()?
+            .count
+            >= 2)
+            .then_some(())
     })
     .await;
     let terminate = Patch::Merge(json!({"spec": {"terminate": true}}));
-    world.runs().patch("endless", &PatchParams::default(), &terminate).await.unwrap();
+    world
+        .runs()
+        .patch("endless", &PatchParams::default(), &terminate)
+        .await
+        .unwrap();
     let run = world.finished("endless").await;
     assert_eq!(phase(&run), AnalysisPhase::Successful);
     assert_eq!(run.status.unwrap().message.as_deref(), Some("Run Terminated"));
@@ -248,14 +146,25 @@ async fn a_cluster_template_that_includes_others_gates_a_rollout() {
     let template = |kind: &str, name: &str, spec: String| {
         format!("apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n{spec}")
     };
-    let cluster: kube::Api<serin::api::analysis::ClusterAnalysisTemplate> = kube::Api::all(world.client.clone());
-    let _ = cluster.delete("templates-test-all", &DeleteParams::default()).await;
+    let cluster: kube::Api<serin::api::analysis::ClusterAnalysisTemplate> =
+        kube::Api::all(world.client.clone());
+    let _ = cluster
+        .delete("templates-test-all", &DeleteParams::default())
+        .await;
     let metric = "  metrics:\n  - {name: NAME, successCondition: result.ok, provider: {web: {url: 'URL/{{args.path}}'}}}\n  \
                   args: [{name: path}]\n";
     let metric = |name: &str| metric.replace("NAME", name).replace("URL", &url);
     let included = "  templates: [{templateName: inner}]\n";
-    world.create(&template("AnalysisTemplate", "inner", metric("inner"))).await;
-    world.create(&template("ClusterAnalysisTemplate", "templates-test-all", metric("outer") + included)).await;
+    world
+        .create(&template("AnalysisTemplate", "inner", metric("inner")))
+        .await;
+    world
+        .create(&template(
+            "ClusterAnalysisTemplate",
+            "templates-test-all",
+            metric("outer") + included,
+        ))
+        .await;
     let rollout = |image: &str| {
         format!(
             "apiVersion: argoproj.io/v1alpha1
@@ -284,29 +193,50 @@ spec:
             until(60, &format!("{image} is stable"), || async {
                 let found = rollouts.get("shop").await.unwrap().data;
                 let stable = &found["status"]["stableRS"];
-                let done = found["status"]["phase"] == "Healthy" && stable == &found["status"]["currentPodHash"];
+                let done =
+                    found["status"]["phase"] == "Healthy" && stable == &found["status"]["currentPodHash"];
                 done.then_some(())
             })
             .await;
         }
     };
     healthy("shop:1").await;
-    let patch = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "shop:2"}]);
+    let patch =
+        json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "shop:2"}]);
     let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
-    rollouts.patch("shop", &PatchParams::default(), &Patch::<()>::Json(patch)).await.unwrap();
+    rollouts
+        .patch("shop", &PatchParams::default(), &Patch::<()>::Json(patch))
+        .await
+        .unwrap();
     let run = until(60, "the run of the step", || async {
-        world.runs().list(&ListParams::default()).await.unwrap().items.pop()
+        world
+            .runs()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .pop()
     })
     .await;
     let run = world.finished(&run.name_any()).await;
     assert_eq!(phase(&run), AnalysisPhase::Successful);
-    let mut names: Vec<&str> = run.spec.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let mut names: Vec<&str> = run
+        .spec
+        .metrics
+        .iter()
+        .map(|metric| metric.name.as_str())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["inner", "outer"]);
-    let value = run.status.as_ref().unwrap().metric_results[0].measurements[0].value.clone().unwrap();
+    let value = run.status.as_ref().unwrap().metric_results[0].measurements[0]
+        .value
+        .clone()
+        .unwrap();
     assert!(value.contains("GET /health "), "{value}");
     healthy("shop:2").await;
-    let _ = cluster.delete("templates-test-all", &DeleteParams::default()).await;
+    let _ = cluster
+        .delete("templates-test-all", &DeleteParams::default())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,11 +261,18 @@ async fn a_secret_is_in_no_object_event_or_log_line() {
         "- name: nobody\n  consecutiveErrorLimit: 1\n  provider: {web: {url: 'http://127.0.0.1:1/{{args.token}}'}}".to_owned(),
     ];
     for (number, metric) in all.iter().enumerate() {
-        world.run(&format!("run-{number}"), &format!("{args}\n{}", metrics(std::slice::from_ref(metric)))).await;
+        world
+            .run(
+                &format!("run-{number}"),
+                &format!("{args}\n{}", metrics(std::slice::from_ref(metric))),
+            )
+            .await;
     }
     let container = "{name: main, image: checks, args: ['--token={{args.token}}'], env: [{name: T, value: '{{args.token}}'}]}";
     let job = job("job", "", "").replace("{name: main, image: checks}", container);
-    world.run("run-job", &format!("{args}\n{}", metrics(&[job]))).await;
+    world
+        .run("run-job", &format!("{args}\n{}", metrics(&[job])))
+        .await;
     for name in ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5", "run-job"] {
         let run = world.finished(name).await;
         if matches!(name, "run-0" | "run-2" | "run-job") {
@@ -343,8 +280,14 @@ async fn a_secret_is_in_no_object_event_or_log_line() {
         }
     }
     let run = world.runs().get("run-0").await.unwrap();
-    let value = run.status.unwrap().metric_results[0].measurements[0].value.clone().unwrap();
-    assert!(value.contains("x-token: *****"), "the server had it and echoed it: {value}");
+    let value = run.status.unwrap().metric_results[0].measurements[0]
+        .value
+        .clone()
+        .unwrap();
+    assert!(
+        value.contains("x-token: *****"),
+        "the server had it and echoed it: {value}"
+    );
 
     // The last events are on their way.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -358,15 +301,29 @@ async fn a_secret_is_in_no_object_event_or_log_line() {
         ("", "v1", "Event"),
         ("events.k8s.io", "v1", "Event"),
     ] {
-        let found = world.objects(group, version, kind).list(&ListParams::default()).await.unwrap();
+        let found = world
+            .objects(group, version, kind)
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         events += if kind == "Event" { found.items.len() } else { 0 };
-        places.push((format!("{group} {kind}"), serde_json::to_string(&found.items).unwrap()));
+        places.push((
+            format!("{group} {kind}"),
+            serde_json::to_string(&found.items).unwrap(),
+        ));
     }
     assert!(events >= 10, "{events} events");
     let once = serde_json::to_string(SECRET).unwrap();
     let once = &once[1..once.len() - 1];
     let twice = serde_json::to_string(once).unwrap();
-    let forms = [SECRET, once, &twice[1..twice.len() - 1], "s3cr3t%2Fof", "s3cr3t/of", "czNjcjN0L29m"];
+    let forms = [
+        SECRET,
+        once,
+        &twice[1..twice.len() - 1],
+        "s3cr3t%2Fof",
+        "s3cr3t/of",
+        "czNjcjN0L29m",
+    ];
     for (place, text) in &places {
         for form in forms {
             assert!(!text.contains(form), "{place} holds the secret as {form}");

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::KubeConfigOptions;
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Client, Config};
@@ -41,7 +42,11 @@ impl Drop for World {
 
 fn script(args: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/cluster");
-    let done = Command::new(script).args(args).stderr(Stdio::inherit()).output().unwrap();
+    let done = Command::new(script)
+        .args(args)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
     assert!(done.status.success(), "cluster {args:?}");
     String::from_utf8(done.stdout).unwrap()
 }
@@ -65,11 +70,16 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let env = script(&["up", "fake", CLUSTER]);
         let value = |name: &str| {
-            let line = env.lines().find_map(|line| line.strip_prefix(&format!("export {name}='"))).unwrap();
+            let line = env
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("export {name}='")))
+                .unwrap();
             line.trim_end_matches('\'').to_owned()
         };
         let file = kube::config::Kubeconfig::read_from(value("KUBECONFIG")).unwrap();
-        let config = Config::from_custom_kubeconfig(file, &Default::default()).await.unwrap();
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+            .await
+            .unwrap();
         let client = Client::try_from(config).unwrap();
         let namespace = setup.namespace.to_owned();
         let user = format!("controller-{namespace}");
@@ -79,15 +89,33 @@ impl World {
         let idle = Command::new("true").spawn().unwrap();
         let audit = PathBuf::from(value("SERIN_AUDIT_LOG"));
         let audited = usize::try_from(std::fs::metadata(&audit).unwrap().len()).unwrap();
-        let mut world = World { client, namespace, user, log, audit, audited, controller: idle };
+        let mut world = World {
+            client,
+            namespace,
+            user,
+            log,
+            audit,
+            audited,
+            controller: idle,
+        };
         world.install().await;
         world.allow(setup.rules).await;
         let out = std::fs::File::create(&world.log).unwrap();
         let _ = world.controller.wait();
         world.controller = Command::new(setup.program)
-            .args(["controller", "--kubeconfig", &kubeconfig, "--leader-elect=false", "--healthzPort", "0", "--metricsPort", "0"])
+            .args([
+                "controller",
+                "--kubeconfig",
+                &kubeconfig,
+                "--leader-elect=false",
+                "--healthzPort",
+                "0",
+                "--metricsPort",
+                "0",
+            ])
             .args(["--instance-id", &world.namespace, "--loglevel", setup.log_level])
-            .env("NO_PROXY", "127.0.0.1").env("RUST_BACKTRACE", "0")
+            .env("NO_PROXY", "127.0.0.1")
+            .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::null())
             .stderr(out)
             .spawn()
@@ -97,10 +125,13 @@ impl World {
 
     async fn install(&self) {
         for crd in serin::api::crds() {
-            let api: Api<DynamicObject> = self.cluster("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+            let api: Api<DynamicObject> =
+                self.cluster("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
             let name = crd.metadata.name.clone().unwrap();
             let patch = Patch::Apply(serde_json::to_value(&crd).unwrap());
-            api.patch(&name, &PatchParams::apply("tests").force(), &patch).await.unwrap();
+            api.patch(&name, &PatchParams::apply("tests").force(), &patch)
+                .await
+                .unwrap();
         }
         until(30, "the kinds are served", || async {
             let api: Api<AnalysisRun> = Api::all(self.client.clone());
@@ -108,7 +139,7 @@ impl World {
         })
         .await;
         let namespaces: Api<DynamicObject> = self.cluster("", "v1", "Namespace");
-        let _ = namespaces.delete(&self.namespace, &Default::default()).await;
+        let _ = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
         let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
         let new: DynamicObject = serde_json::from_value(new).unwrap();
         until(60, "the namespace is made anew", || async {
@@ -127,8 +158,14 @@ impl World {
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}]}),
         ] {
-            let api = self.cluster("rbac.authorization.k8s.io", "v1", object["kind"].as_str().unwrap());
-            api.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await.unwrap();
+            let api = self.cluster(
+                "rbac.authorization.k8s.io",
+                "v1",
+                object["kind"].as_str().unwrap(),
+            );
+            api.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(object))
+                .await
+                .unwrap();
         }
     }
 
@@ -154,7 +191,8 @@ impl World {
     /// Creates an object from YAML, with the instance id of this world's controller.
     pub async fn create(&self, yaml: &str) -> DynamicObject {
         let mut object: Value = serde_saphyr::from_str(yaml).unwrap();
-        object["metadata"]["labels"]["argo-rollouts.argoproj.io/controller-instance-id"] = self.namespace.clone().into();
+        object["metadata"]["labels"]["argo-rollouts.argoproj.io/controller-instance-id"] =
+            self.namespace.clone().into();
         let api_version = object["apiVersion"].as_str().unwrap();
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let kind = object["kind"].as_str().unwrap();
@@ -181,7 +219,10 @@ impl World {
         until(60, &format!("{name} is complete"), || async {
             let run = self.runs().get_opt(name).await.unwrap()?;
             let status = run.status.as_ref()?;
-            let mut measurements = status.metric_results.iter().flat_map(|result| &result.measurements);
+            let mut measurements = status
+                .metric_results
+                .iter()
+                .flat_map(|result| &result.measurements);
             (status.phase.is_completed() && measurements.all(|m| m.phase.is_completed())).then_some(run)
         })
         .await
@@ -195,7 +236,13 @@ impl World {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|line| line["user"]["username"] == self.user.as_str() && line["verb"] != "watch")
             .filter(|line| line["objectRef"]["resource"] != "events")
-            .map(|line| format!("{} {}", line["verb"].as_str().unwrap_or(""), line["objectRef"]["resource"].as_str().unwrap_or("")))
+            .map(|line| {
+                format!(
+                    "{} {}",
+                    line["verb"].as_str().unwrap_or(""),
+                    line["objectRef"]["resource"].as_str().unwrap_or("")
+                )
+            })
             .collect()
     }
 }
@@ -225,7 +272,9 @@ pub async fn echo() -> String {
                     let asked = String::from_utf8_lossy(&buffer[..count]).into_owned();
                     let body = json!({"ok": true, "asked": asked}).to_string();
                     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
-                    let _ = stream.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+                    let _ = stream
+                        .write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes())
+                        .await;
                 }
             });
         }

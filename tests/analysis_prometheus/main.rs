@@ -3,6 +3,13 @@
 //!
 //! Needs the program `prometheus` on the PATH (Debian package `prometheus`; `make test` installs it).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are the helpers of a test"
+)]
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -31,7 +38,11 @@ fn now() -> Timestamp {
 
 fn checks() -> Checks<'static> {
     Checks {
-        condition: &|text| Condition::parse(text).map(|_| ()).map_err(|error| error.to_string()),
+        condition: &|text| {
+            Condition::parse(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        },
         providers: supported_providers(),
     }
 }
@@ -44,12 +55,23 @@ fn example(name: &str, args: &[(&str, &str)]) -> AnalysisRunSpec {
     let mut spec: AnalysisRunSpec = serde_json::from_value(document["spec"].clone()).unwrap();
     for metric in &mut spec.metrics {
         (metric.interval, metric.initial_delay) = (Some("1s".to_owned()), None);
-        let query = metric.provider.prometheus.as_mut().unwrap().query.as_mut().unwrap();
+        let query = metric
+            .provider
+            .prometheus
+            .as_mut()
+            .unwrap()
+            .query
+            .as_mut()
+            .unwrap();
         *query = query.replace("[5m]", "[4s]").replace("[1m]", "[4s]");
     }
     spec.args = args
         .iter()
-        .map(|(name, value)| Argument { name: (*name).into(), value: Some((*value).into()), value_from: None })
+        .map(|(name, value)| Argument {
+            name: (*name).into(),
+            value: Some((*value).into()),
+            value_from: None,
+        })
         .collect();
     spec
 }
@@ -81,10 +103,18 @@ struct Gate {
 
 impl Gate {
     fn of(prometheus: &Prometheus) -> Self {
-        let transport = TransportOptions { proxy_from_env: false, ..TransportOptions::default() };
-        let defaults =
-            Defaults { prometheus_address: Some(prometheus.address.clone()), ..Defaults::default() };
-        Gate { meter: Measurer::new(MeasurerOptions { transport, aws: None }).unwrap(), defaults }
+        let transport = TransportOptions {
+            proxy_from_env: false,
+            ..TransportOptions::default()
+        };
+        let defaults = Defaults {
+            prometheus_address: Some(prometheus.address.clone()),
+            ..Defaults::default()
+        };
+        Gate {
+            meter: Measurer::new(MeasurerOptions { transport, aws: None }).unwrap(),
+            defaults,
+        }
     }
 
     /// The status of a run when it is complete. Every verdict on the way is replayed from the measurements.
@@ -101,20 +131,32 @@ impl Gate {
             let status = run.status.as_ref().unwrap();
             if status.phase.is_completed() {
                 for rule in &rules {
-                    let result = status.metric_results.iter().find(|result| result.name == rule.name).unwrap();
+                    let result = status
+                        .metric_results
+                        .iter()
+                        .find(|result| result.name == rule.name)
+                        .unwrap();
                     let again = replay(rule, &result.measurements);
                     // A metric that was cut short by another is Successful without having reached its end.
                     if again.phase.is_completed() {
-                        assert_eq!((again.phase, again.count), (result.phase, result.count), "{}", rule.name);
+                        assert_eq!(
+                            (again.phase, again.count),
+                            (result.phase, result.count),
+                            "{}",
+                            rule.name
+                        );
                     }
                 }
                 return status.clone();
             }
             for measure in plan.measure {
                 let metric = &run.spec.metrics[measure.index];
-                let metric = resolve_metric(metric, &run.spec.args, &Default::default()).unwrap();
+                let metric = resolve_metric(metric, &run.spec.args, &BTreeMap::default()).unwrap();
                 let started = now();
-                let measured = self.meter.measure_and_judge(&metric, &self.defaults, &[], started).await;
+                let measured = self
+                    .meter
+                    .measure_and_judge(&metric, &self.defaults, &[], started)
+                    .await;
                 finished.push(FinishedMeasurement {
                     metric: measure.metric,
                     measurement: Measurement {
@@ -138,7 +180,8 @@ impl Gate {
 
     /// Waits until the query of a version has an answer.
     async fn ready(&self, hash: &str) {
-        let query = format!("min(count_over_time(http_requests_total{{pod_template_hash=\"{hash}\"}}[1m])) >= 5");
+        let query =
+            format!("min(count_over_time(http_requests_total{{pod_template_hash=\"{hash}\"}}[1m])) >= 5");
         let spec = format!(
             "metrics: [{{name: ready, interval: 1s, successCondition: len(result) > 0, consecutiveSuccessLimit: 1, failureLimit: -1, \
              consecutiveErrorLimit: 5, provider: {{prometheus: {{query: '{query}'}}}}}}]"
@@ -149,26 +192,45 @@ impl Gate {
 }
 
 fn result<'a>(status: &'a AnalysisRunStatus, metric: &str) -> &'a MetricResult {
-    status.metric_results.iter().find(|result| result.name == metric).unwrap()
+    status
+        .metric_results
+        .iter()
+        .find(|result| result.name == metric)
+        .unwrap()
 }
 
 fn messages(result: &MetricResult) -> Vec<&str> {
-    result.measurements.iter().filter_map(|measurement| measurement.message.as_deref()).collect()
+    result
+        .measurements
+        .iter()
+        .filter_map(|measurement| measurement.message.as_deref())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_rule_of_the_examples_tells_a_good_version_from_a_bad_one() {
-    let (good, bad, slow) =
-        (Target::start("good", GOOD).await, Target::start("bad", BAD).await, Target::start("slow", SLOW).await);
-    let (flap, reborn, idle) =
-        (Target::start("flap", GOOD).await, Target::start("reborn", GOOD).await, Target::start("idle", IDLE).await);
+    let (good, bad, slow) = (
+        Target::start("good", GOOD).await,
+        Target::start("bad", BAD).await,
+        Target::start("slow", SLOW).await,
+    );
+    let (flap, reborn, idle) = (
+        Target::start("flap", GOOD).await,
+        Target::start("reborn", GOOD).await,
+        Target::start("idle", IDLE).await,
+    );
     let prometheus = Prometheus::start(&[&good, &bad, &slow, &flap, &reborn, &idle]);
     let gate = Gate::of(&prometheus);
     for hash in ["good", "bad", "slow", "flap", "reborn", "idle"] {
         gate.ready(hash).await;
     }
     let errors = |hash: &'static str| gate.run(example("error-rate", &[("pod-hash", hash)]));
-    let p99 = |canary: &'static str| gate.run(example("p99-doubles", &[("canary-hash", canary), ("stable-hash", "good")]));
+    let p99 = |canary: &'static str| {
+        gate.run(example(
+            "p99-doubles",
+            &[("canary-hash", canary), ("stable-hash", "good")],
+        ))
+    };
 
     let flapping = async {
         // Around the limit: 0.1 % and 2 % in turn, which the window of four seconds smooths.
@@ -214,37 +276,67 @@ async fn each_rule_of_the_examples_tells_a_good_version_from_a_bad_one() {
     );
 
     assert_eq!(good_errors.phase, AnalysisPhase::Successful, "{good_errors:?}");
-    assert_eq!((result(&good_errors, "error-rate").count, result(&good_errors, "error-rate").failed), (10, 0));
+    assert_eq!(
+        (
+            result(&good_errors, "error-rate").count,
+            result(&good_errors, "error-rate").failed
+        ),
+        (10, 0)
+    );
     assert_eq!(bad_errors.phase, AnalysisPhase::Failed);
     assert_eq!(
         bad_errors.message.as_deref(),
         Some("Metric \"error-rate-peak\" assessed Failed due to failed (1) > failureLimit (0)")
     );
 
-    assert_eq!(good_p99.phase, AnalysisPhase::Successful, "as quick as the stable one, whatever fails: {good_p99:?}");
+    assert_eq!(
+        good_p99.phase,
+        AnalysisPhase::Successful,
+        "as quick as the stable one, whatever fails: {good_p99:?}"
+    );
     assert_eq!(slow_p99.phase, AnalysisPhase::Failed);
     assert_eq!(result(&slow_p99, "p99-ratio").failed, 3, "two are tolerated");
 
     let lax = result(&flapping, "errors");
-    assert_eq!((flapping.phase, lax.count), (AnalysisPhase::Successful, 16), "{flapping:?}");
+    assert_eq!(
+        (flapping.phase, lax.count),
+        (AnalysisPhase::Successful, 16),
+        "{flapping:?}"
+    );
     assert!(lax.successful > 0 && lax.failed > 2, "{lax:?}");
     let strict = result(&flapping, "strict");
-    assert_eq!((strict.phase, strict.failed, strict.dry_run), (AnalysisPhase::Failed, 3, true));
+    assert_eq!(
+        (strict.phase, strict.failed, strict.dry_run),
+        (AnalysisPhase::Failed, 3, true)
+    );
 
     // Counters that begin again at 0 are neither errors nor a fall.
-    assert_eq!((restarted.phase, result(&restarted, "errors").successful), (AnalysisPhase::Successful, 9), "{restarted:?}");
+    assert_eq!(
+        (restarted.phase, result(&restarted, "errors").successful),
+        (AnalysisPhase::Successful, 9),
+        "{restarted:?}"
+    );
 
-    for (status, words) in [(&none, "no data (empty vector)"), (&nothing, "NaN (usually 0/0: no requests)")] {
+    for (status, words) in [
+        (&none, "no data (empty vector)"),
+        (&nothing, "NaN (usually 0/0: no requests)"),
+    ] {
         assert_eq!(status.phase, AnalysisPhase::Inconclusive, "{status:?}");
         let result = result(status, "errors");
         assert_eq!((result.inconclusive, result.failed, result.error), (3, 0, 0));
-        assert!(messages(result).iter().all(|message| message.contains(words)), "{result:?}");
+        assert!(
+            messages(result).iter().all(|message| message.contains(words)),
+            "{result:?}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prometheus_that_restarts_and_a_target_that_is_silent_blame_no_version() {
-    let (calm, silent) = (Target::start("calm", GOOD).await, Target::start("silent", GOOD).await);
+    let (calm, silent) = (
+        Target::start("calm", GOOD).await,
+        Target::start("silent", GOOD).await,
+    );
     let mut prometheus = Prometheus::start(&[&calm, &silent]);
     let gate = Gate::of(&prometheus);
     gate.ready("calm").await;
@@ -262,11 +354,19 @@ async fn a_prometheus_that_restarts_and_a_target_that_is_silent_blame_no_version
         () = silence => panic!("the run did not end"),
     };
     let result_of = result(&status, "errors");
-    assert_eq!((status.phase, result_of.failed, result_of.error), (AnalysisPhase::Successful, 0, 0), "{status:?}");
+    assert_eq!(
+        (status.phase, result_of.failed, result_of.error),
+        (AnalysisPhase::Successful, 0, 0),
+        "{status:?}"
+    );
     assert!(result_of.inconclusive >= 15, "{result_of:?}");
     let last = result_of.measurements.last().unwrap();
     assert_eq!(last.phase, AnalysisPhase::Successful, "it is back");
-    assert!(messages(result_of).iter().any(|message| message.contains("no data (empty vector)")));
+    assert!(
+        messages(result_of)
+            .iter()
+            .any(|message| message.contains("no data (empty vector)"))
+    );
 
     let spec = rule("calm", "count: 8");
     let restart = async {
@@ -281,7 +381,16 @@ async fn a_prometheus_that_restarts_and_a_target_that_is_silent_blame_no_version
         () = restart => panic!("the run did not end"),
     };
     let result = result(&status, "errors");
-    assert_eq!((status.phase, result.count), (AnalysisPhase::Successful, 8), "{status:?}");
+    assert_eq!(
+        (status.phase, result.count),
+        (AnalysisPhase::Successful, 8),
+        "{status:?}"
+    );
     assert!(result.error >= 1, "the outage was seen: {result:?}");
-    assert!(messages(result).iter().any(|message| message.contains("connection refused")), "{result:?}");
+    assert!(
+        messages(result)
+            .iter()
+            .any(|message| message.contains("connection refused")),
+        "{result:?}"
+    );
 }

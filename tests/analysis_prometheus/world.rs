@@ -25,20 +25,28 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    pub fn start(targets: &[&Target]) -> Self {
+    pub fn start(scraped: &[&Target]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let directory = std::env::temp_dir().join(format!("serin-analysis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let targets: Vec<String> = targets.iter().map(|target| format!("'{}'", target.address)).collect();
+        let targets: Vec<String> = scraped
+            .iter()
+            .map(|target| format!("'{}'", target.address))
+            .collect();
         let config = format!(
             "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
              scrape_configs: [{{job_name: app, static_configs: [{{targets: [{}]}}]}}]\n",
             targets.join(", ")
         );
         std::fs::write(directory.join("prometheus.yml"), config).unwrap();
-        let mut prometheus = Prometheus { child: None, address: format!("http://127.0.0.1:{port}"), port, directory };
+        let mut prometheus = Prometheus {
+            child: None,
+            address: format!("http://127.0.0.1:{port}"),
+            port,
+            directory,
+        };
         prometheus.run();
         prometheus
     }
@@ -46,15 +54,23 @@ impl Prometheus {
     /// Starts it, on the port and the data that it had.
     pub fn run(&mut self) {
         let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", self.directory.join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", self.directory.join("data").display()))
+            .arg(format!(
+                "--config.file={}",
+                self.directory.join("prometheus.yml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                self.directory.join("data").display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{}", self.port))
             .arg("--log.level=error")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
         self.child = Some(child.unwrap_or_else(|error| {
-            panic!("this test needs a real Prometheus, and `prometheus` cannot be started ({error}): install it")
+            panic!(
+                "this test needs a real Prometheus, and `prometheus` cannot be started ({error}): install it"
+            )
         }));
     }
 
@@ -79,7 +95,11 @@ pub struct Behaviour {
 }
 
 /// Good and quick.
-pub const GOOD: Behaviour = Behaviour { rate: 1000.0, errors: 0.001, latency: 0.08 };
+pub const GOOD: Behaviour = Behaviour {
+    rate: 1000.0,
+    errors: 0.001,
+    latency: 0.08,
+};
 
 const BUCKETS: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.4, 0.8];
 
@@ -94,7 +114,11 @@ struct State {
 
 impl State {
     fn settle(&mut self) {
-        let Behaviour { rate, errors, latency } = self.behaviour;
+        let Behaviour {
+            rate,
+            errors,
+            latency,
+        } = self.behaviour;
         let requests = rate * self.since.elapsed().as_secs_f64();
         self.since = Instant::now();
         self.requests += requests;
@@ -117,7 +141,14 @@ impl Target {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (since, silent) = (Instant::now(), false);
-        let state = State { behaviour, since, silent, requests: 0.0, failed: 0.0, buckets: [0.0; 6] };
+        let state = State {
+            behaviour,
+            since,
+            silent,
+            requests: 0.0,
+            failed: 0.0,
+            buckets: [0.0; 6],
+        };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -130,8 +161,11 @@ impl Target {
                             continue;
                         }
                         let Some(body) = page(hash, &state) else { return };
-                        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length";
-                        let _ = stream.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+                        let head =
+                            "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length";
+                        let _ = stream
+                            .write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes())
+                            .await;
                     }
                 });
             }
@@ -171,10 +205,16 @@ fn page(hash: &str, state: &Mutex<State>) -> Option<String> {
     let _ = writeln!(body, "http_requests_total{{{label},code=\"500\"}} {failed}");
     body += "# TYPE http_request_duration_seconds histogram\n";
     for (bucket, limit) in state.buckets.iter().zip(BUCKETS) {
-        let _ = writeln!(body, "http_request_duration_seconds_bucket{{{label},le=\"{limit}\"}} {bucket}");
+        let _ = writeln!(
+            body,
+            "http_request_duration_seconds_bucket{{{label},le=\"{limit}\"}} {bucket}"
+        );
     }
     let all = state.requests;
-    let _ = writeln!(body, "http_request_duration_seconds_bucket{{{label},le=\"+Inf\"}} {all}");
+    let _ = writeln!(
+        body,
+        "http_request_duration_seconds_bucket{{{label},le=\"+Inf\"}} {all}"
+    );
     let _ = writeln!(body, "http_request_duration_seconds_sum{{{label}}} {all}");
     let _ = writeln!(body, "http_request_duration_seconds_count{{{label}}} {all}");
     Some(body)

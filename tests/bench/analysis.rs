@@ -7,6 +7,13 @@
 //! `BENCH_SECONDS` (60) and `BENCH_RUNS` (500) set the size. Ends with an error when the median is above 200 ms.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::unwrap_used, reason = "without any of it there are no figures")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -57,16 +64,26 @@ async fn serve(answers: bool, seen: Seen) -> String {
 }
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 /// Kilobytes of memory, and hundredths of seconds of processor time.
 fn usage(process: u32) -> (u64, u64) {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    let kilobytes = kilobytes
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let fields: Vec<u64> = stat.split_whitespace().skip(13).take(2).filter_map(|text| text.parse().ok()).collect();
+    let fields: Vec<u64> = stat
+        .split_whitespace()
+        .skip(13)
+        .take(2)
+        .filter_map(|text| text.parse().ok())
+        .collect();
     (kilobytes, fields.iter().sum())
 }
 
@@ -107,13 +124,22 @@ async fn main() {
         tokio::time::sleep(Duration::from_secs(every)).await;
         let all: usize = seen.lock().unwrap().values().map(Vec::len).sum();
         let (kilobytes, _) = usage(process);
-        println!("{:>8}  {:>10}  {:>14}", start.elapsed().as_secs(), kilobytes / 1024, (all - before) as u64 / every);
+        println!(
+            "{:>8}  {:>10}  {:>14}",
+            start.elapsed().as_secs(),
+            kilobytes / 1024,
+            (all - before) as u64 / every
+        );
         before = all;
     }
     let seconds = start.elapsed().as_secs_f64();
     let (_, after) = usage(process);
     let calls = world.calls().len() - calls;
-    println!("processor {:.0} %, {:.0} calls/s", (after - ticks) as f64 / seconds, calls as f64 / seconds);
+    println!(
+        "processor {:.0} %, {:.0} calls/s",
+        (after - ticks) as f64 / seconds,
+        calls as f64 / seconds
+    );
 
     let mut late: Vec<i64> = Vec::new();
     let mut gaps: Vec<i64> = Vec::new();
@@ -125,11 +151,26 @@ async fn main() {
             gaps.push(next - last);
         }
     }
-    println!("{} of the runs measured; the server that hangs was asked {} times", seen.lock().unwrap().len(), hung.lock().unwrap().values().map(Vec::len).sum::<usize>());
+    println!(
+        "{} of the runs measured; the server that hangs was asked {} times",
+        seen.lock().unwrap().len(),
+        hung.lock().unwrap().values().map(Vec::len).sum::<usize>()
+    );
     for (name, values) in [("lateness", &mut late), ("between two", &mut gaps)] {
         values.sort_unstable();
-        let at = |part: f64| values.get((values.len() as f64 * part) as usize).copied().unwrap_or(i64::MAX);
-        println!("{name:<12} median {} ms, P95 {} ms, P99 {} ms, of {}", at(0.5), at(0.95), at(0.99), values.len());
+        let at = |part: f64| {
+            values
+                .get((values.len() as f64 * part) as usize)
+                .copied()
+                .unwrap_or(i64::MAX)
+        };
+        println!(
+            "{name:<12} median {} ms, P95 {} ms, P99 {} ms, of {}",
+            at(0.5),
+            at(0.95),
+            at(0.99),
+            values.len()
+        );
     }
     let median = late.get(late.len() / 2).copied().unwrap_or(i64::MAX);
     // An exit runs no destructor, and this one ends the controller.

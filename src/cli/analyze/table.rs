@@ -23,11 +23,20 @@ impl<'a, W: Write> Table<'a, W> {
     /// A table for the metrics of a run.
     pub(super) fn new(out: &'a mut W, spec: &AnalysisRunSpec) -> Self {
         let dry_runs = super::dry_runs(spec);
-        let width = |name: &String| {
-            name.chars().count() + if dry_runs.contains(name) { DRY.len() } else { 0 }
-        };
-        let metric_width = spec.metrics.iter().map(|metric| width(&metric.name)).max().unwrap_or(0).max(6);
-        Table { out, metric_width, dry_runs }
+        let width =
+            |name: &String| name.chars().count() + if dry_runs.contains(name) { DRY.len() } else { 0 };
+        let metric_width = spec
+            .metrics
+            .iter()
+            .map(|metric| width(&metric.name))
+            .max()
+            .unwrap_or(0)
+            .max(6);
+        Table {
+            out,
+            metric_width,
+            dry_runs,
+        }
     }
 
     /// What is left out, and the titles.
@@ -36,29 +45,47 @@ impl<'a, W: Write> Table<'a, W> {
             writeln!(self.out, "{line}")?;
         }
         let width = self.metric_width;
-        writeln!(self.out, "{:<20}  {:<width$}  {:<12}  VALUE", "TIME", "METRIC", "PHASE")
+        writeln!(
+            self.out,
+            "{:<20}  {:<width$}  {:<12}  VALUE",
+            "TIME", "METRIC", "PHASE"
+        )
     }
 
     /// One measurement.
     pub(super) fn row(&mut self, at: Timestamp, report: &FinishedMeasurement) -> io::Result<()> {
         let measurement = &report.measurement;
-        let dry = if self.dry_runs.contains(&report.metric) { DRY } else { "" };
+        let dry = if self.dry_runs.contains(&report.metric) {
+            DRY
+        } else {
+            ""
+        };
         let name = format!("{}{dry}", report.metric);
         let value = measurement.value.as_deref().unwrap_or("-");
         let value = match value.char_indices().nth(MAX_VALUE) {
             Some((end, _)) => format!("{}…", &value[..end]),
             None => value.to_owned(),
         };
-        let message = measurement.message.as_deref().map(|text| format!("  {text}")).unwrap_or_default();
+        let message = measurement
+            .message
+            .as_deref()
+            .map(|text| format!("  {text}"))
+            .unwrap_or_default();
         let width = self.metric_width;
         let phase = measurement.phase.as_str();
         let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        writeln!(self.out, "{at:<20}  {name:<width$}  {phase:<12}  {value}{message}")
+        writeln!(
+            self.out,
+            "{at:<20}  {name:<width$}  {phase:<12}  {value}{message}"
+        )
     }
 
     /// That the time was over before the run was.
     pub(super) fn window_ended(&mut self, to: Timestamp, taken: usize) -> io::Result<()> {
-        writeln!(self.out, "\nThe run is ended at {to}, after {taken} measurements, as if by its rollout.")
+        writeln!(
+            self.out,
+            "\nThe run is ended at {to}, after {taken} measurements, as if by its rollout."
+        )
     }
 
     /// The verdict of the run and of each metric.
@@ -76,7 +103,13 @@ impl<'a, W: Write> Table<'a, W> {
             .map(|(count, word)| format!("{count} {word}"))
             .collect();
             let dry = if result.dry_run { DRY } else { "" };
-            writeln!(self.out, "{}{dry}: {} ({})", result.name, result.phase, counts.join(", "))?;
+            writeln!(
+                self.out,
+                "{}{dry}: {} ({})",
+                result.name,
+                result.phase,
+                counts.join(", ")
+            )?;
         }
         let why = match (status.phase, status.message.as_deref()) {
             (AnalysisPhase::Successful, _) | (_, None) => String::new(),

@@ -35,15 +35,31 @@ pub(super) fn run_spec(inputs: &Inputs) -> Result<(AnalysisRunSpec, BTreeMap<Str
     for (name, _) in &inputs.args {
         if !merged.args.iter().any(|arg| arg.name == *name) {
             let known: Vec<&str> = merged.args.iter().map(|arg| arg.name.as_str()).collect();
-            let known = if known.is_empty() { "it declares none".to_owned() } else { format!("it declares {}", known.join(", ")) };
-            return Err(format!("--arg {name}: the template has no such argument; {known}"));
+            let known = if known.is_empty() {
+                "it declares none".to_owned()
+            } else {
+                format!("it declares {}", known.join(", "))
+            };
+            return Err(format!(
+                "--arg {name}: the template has no such argument; {known}"
+            ));
         }
     }
-    let given = |name: &str| inputs.args.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+    let given = |name: &str| {
+        inputs
+            .args
+            .iter()
+            .rev()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.clone())
+    };
     let mut secrets = BTreeMap::new();
     for (name, key) in secret_refs(&merged.args) {
         let value = given(name).ok_or_else(|| {
-            format!("argument {name:?} is the key {:?} of Secret {:?}: give its value with --arg {name}=...", key.key, key.name)
+            format!(
+                "argument {name:?} is the key {:?} of Secret {:?}: give its value with --arg {name}=...",
+                key.key, key.name
+            )
         })?;
         secrets.insert(name.to_owned(), value);
     }
@@ -51,10 +67,19 @@ pub(super) fn run_spec(inputs: &Inputs) -> Result<(AnalysisRunSpec, BTreeMap<Str
         .args
         .iter()
         .filter(|(name, _)| !secrets.contains_key(name))
-        .map(|(name, value)| Argument { name: name.clone(), value: Some(value.clone()), value_from: None })
+        .map(|(name, value)| Argument {
+            name: name.clone(),
+            value: Some(value.clone()),
+            value_from: None,
+        })
         .collect();
     let field = |_: &str| Err("there is no Rollout here: give its value with --arg".to_owned());
-    let run_inputs = RunInputs { args: &args, dry_run: &[], measurement_retention: &[], field: &field };
+    let run_inputs = RunInputs {
+        args: &args,
+        dry_run: &[],
+        measurement_retention: &[],
+        field: &field,
+    };
     let spec = build_run_spec(&merged, &run_inputs).map_err(|error| error.to_string())?;
     Ok((spec, secrets))
 }
@@ -72,12 +97,19 @@ fn read(manifests: &str) -> Result<Found, String> {
     let mut found = Found::default();
     for document in documents {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
-        let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = document["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let label = format!("{kind} {name:?}");
         match kind.as_str() {
             "AnalysisTemplate" | "ClusterAnalysisTemplate" => {
                 let spec = spec(&document, &label)?;
-                if found.templates.insert((name, kind == "ClusterAnalysisTemplate"), spec).is_some() {
+                if found
+                    .templates
+                    .insert((name, kind == "ClusterAnalysisTemplate"), spec)
+                    .is_some()
+                {
                     return Err(format!("{label} is in the file twice"));
                 }
             }
@@ -118,12 +150,21 @@ fn merge(found: &Found, wanted: &[String]) -> Result<AnalysisTemplateSpec, Strin
     };
     let all = found.templates.keys();
     let refs: Vec<AnalysisTemplateRef> = if wanted.is_empty() {
-        let roots: Vec<_> = all.clone().filter(|(name, cluster)| !included.contains(&(name.as_str(), *cluster))).collect();
+        let roots: Vec<_> = all
+            .clone()
+            .filter(|(name, cluster)| !included.contains(&(name.as_str(), *cluster)))
+            .collect();
         // Templates that include each other in a ring have no root: then each of them is one.
         let roots = if roots.is_empty() { all.collect() } else { roots };
-        roots.into_iter().map(|(name, cluster)| reference(name, *cluster)).collect()
+        roots
+            .into_iter()
+            .map(|(name, cluster)| reference(name, *cluster))
+            .collect()
     } else {
-        let scope = |name: &String| found.templates.contains_key(&(name.clone(), true)) && !found.templates.contains_key(&(name.clone(), false));
+        let scope = |name: &String| {
+            found.templates.contains_key(&(name.clone(), true))
+                && !found.templates.contains_key(&(name.clone(), false))
+        };
         wanted.iter().map(|name| reference(name, scope(name))).collect()
     };
     resolve_templates(&refs, &source).map_err(|error| error.to_string())

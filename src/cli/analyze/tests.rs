@@ -4,7 +4,10 @@ use crate::metric::http::testing::{Answer, Server};
 use crate::metric::provider::MeasurerOptions;
 
 fn measurer() -> Measurer {
-    let transport = TransportOptions { proxy_from_env: false, ..TransportOptions::default() };
+    let transport = TransportOptions {
+        proxy_from_env: false,
+        ..TransportOptions::default()
+    };
     Measurer::new(MeasurerOptions { transport, aws: None }).unwrap()
 }
 
@@ -56,8 +59,15 @@ spec:
 ";
 
 fn inputs(manifests: &str, args: &[(&str, &str)]) -> Inputs {
-    let args = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Inputs { manifests: manifests.replace("\\'", "\""), templates: Vec::new(), args }
+    let args = args
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Inputs {
+        manifests: manifests.replace("\\'", "\""),
+        templates: Vec::new(),
+        args,
+    }
 }
 
 async fn run(inputs: &Inputs, when: When, address: &str) -> (Result<Ended, String>, String) {
@@ -71,7 +81,11 @@ const ARGS: [(&str, &str); 2] = [("app", "shop"), ("key", "hush-hush")];
 #[tokio::test]
 async fn a_run_over_past_data_asks_for_each_due_time_and_ends_as_the_gate_would_have() {
     let server = fallen().await;
-    let when = When::Between { from: second(120), to: second(3600), step: None };
+    let when = When::Between {
+        from: second(120),
+        to: second(3600),
+        step: None,
+    };
     let (ended, text) = run(&inputs(TEMPLATE, &ARGS), when, &server.url).await;
     let ended = ended.unwrap();
     assert_eq!((ended.status.phase, ended.code()), (AnalysisPhase::Failed, 1));
@@ -88,11 +102,20 @@ async fn a_run_over_past_data_asks_for_each_due_time_and_ends_as_the_gate_would_
          Verdict: Failed: Metric \"rate\" assessed Failed due to failed (2) > failureLimit (1)\n"
     );
     let seen = server.seen();
-    let times: Vec<String> = seen.iter().map(|request| request.parameter("time").unwrap()).collect();
-    let due: Vec<String> = (2..=6).map(|minute| format!("{}.000", START + minute * 60)).collect();
+    let times: Vec<String> = seen
+        .iter()
+        .map(|request| request.parameter("time").unwrap())
+        .collect();
+    let due: Vec<String> = (2..=6)
+        .map(|minute| format!("{}.000", START + minute * 60))
+        .collect();
     assert_eq!(times, due);
     assert_eq!(seen[0].parameter("query").unwrap(), "rate{app=\"shop\"}");
-    assert_eq!(seen[0].header("x-key"), Some("hush-hush"), "a secret is given at the prompt");
+    assert_eq!(
+        seen[0].header("x-key"),
+        Some("hush-hush"),
+        "a secret is given at the prompt"
+    );
     assert!(!text.contains("hush-hush"));
 }
 
@@ -100,11 +123,18 @@ async fn a_run_over_past_data_asks_for_each_due_time_and_ends_as_the_gate_would_
 async fn the_step_replaces_the_interval_and_the_end_of_the_window_ends_the_run() {
     let server = fallen().await;
     let step = Some(SignedDuration::from_secs(20));
-    let when = When::Between { from: second(0), to: second(59), step };
+    let when = When::Between {
+        from: second(0),
+        to: second(59),
+        step,
+    };
     let (ended, text) = run(&inputs(TEMPLATE, &ARGS), when, &server.url).await;
     assert_eq!(ended.unwrap().code(), 0);
     assert_eq!(server.seen().len(), 3);
-    assert!(text.contains("The run is ended at 2026-11-13T10:00:59Z, after 3 measurements"), "{text}");
+    assert!(
+        text.contains("The run is ended at 2026-11-13T10:00:59Z, after 3 measurements"),
+        "{text}"
+    );
     assert!(text.ends_with("Verdict: Successful\n"), "{text}");
 }
 
@@ -113,19 +143,31 @@ async fn one_moment_is_one_measurement_that_decides() {
     let server = fallen().await;
     for (at, code) in [(second(0), 0), (second(400), 1)] {
         let (ended, _) = run(&inputs(TEMPLATE, &ARGS), When::At(at), &server.url).await;
-        assert_eq!(ended.unwrap().code(), code, "one failure, though the limit tolerates it");
+        assert_eq!(
+            ended.unwrap().code(),
+            code,
+            "one failure, though the limit tolerates it"
+        );
     }
     assert_eq!(server.seen().len(), 2);
     let (ended, _) = run(&inputs(TEMPLATE, &ARGS), When::Now, &server.url).await;
     assert_eq!(ended.unwrap().code(), 0);
-    assert_eq!(server.seen()[2].parameter("time"), None, "the present is the server's own");
+    assert_eq!(
+        server.seen()[2].parameter("time"),
+        None,
+        "the present is the server's own"
+    );
 }
 
 #[tokio::test]
 async fn an_interval_below_a_second_does_not_stand_still() {
     let server = fallen().await;
     let template = TEMPLATE.replace("interval: 1m", "interval: 100ms");
-    let when = When::Between { from: second(0), to: second(3), step: None };
+    let when = When::Between {
+        from: second(0),
+        to: second(3),
+        step: None,
+    };
     let (ended, _) = run(&inputs(&template, &ARGS), when, &server.url).await;
     assert_eq!(ended.unwrap().code(), 0);
     assert_eq!(server.seen().len(), 4);
@@ -139,14 +181,21 @@ async fn what_cannot_be_measured_here_is_said() {
     let both = format!("{TEMPLATE}{job}");
     let (ended, text) = run(&inputs(&both, &ARGS), When::At(second(0)), &server.url).await;
     assert_eq!(ended.unwrap().code(), 0);
-    assert!(text.starts_with("metric \"smoke\" is skipped: a Job needs a cluster to run in\n"), "{text}");
+    assert!(
+        text.starts_with("metric \"smoke\" is skipped: a Job needs a cluster to run in\n"),
+        "{text}"
+    );
     let (ended, _) = run(&inputs(job, &[]), When::Now, &server.url).await;
     assert_eq!(
         ended.unwrap_err(),
         "nothing is left to measure: metric \"smoke\" is skipped: a Job needs a cluster to run in"
     );
     let late = TEMPLATE.replace("interval: 1m", "interval: 1m\n    initialDelay: 1h");
-    let when = When::Between { from: second(0), to: second(60), step: None };
+    let when = When::Between {
+        from: second(0),
+        to: second(60),
+        step: None,
+    };
     let (ended, _) = run(&inputs(&late, &ARGS), when, &server.url).await;
     assert_eq!(ended.unwrap().code(), 2, "nothing measured is no success");
 }
@@ -154,9 +203,17 @@ async fn what_cannot_be_measured_here_is_said() {
 #[tokio::test]
 async fn mistakes_are_one_sentence() {
     for (manifests, args, words) in [
-        (TEMPLATE, &[][..], "argument \"key\" is the key \"k\" of Secret \"s\": give its value with --arg key=..."),
+        (
+            TEMPLATE,
+            &[][..],
+            "argument \"key\" is the key \"k\" of Secret \"s\": give its value with --arg key=...",
+        ),
         (TEMPLATE, &[("key", "x")], "argument \"app\" has no value"),
-        (TEMPLATE, &[("ap", "x")], "--arg ap: the template has no such argument; it declares app, limit, key"),
+        (
+            TEMPLATE,
+            &[("ap", "x")],
+            "--arg ap: the template has no such argument; it declares app, limit, key",
+        ),
         ("kind: Service", &[], "the file has no AnalysisTemplate"),
         (
             "kind: AnalysisTemplate\nmetadata: {name: a}\nspec: {templates: [{templateName: b}]}",

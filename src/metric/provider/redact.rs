@@ -97,18 +97,31 @@ fn eat(text: &str, wanted: char) -> Option<&str> {
     let bare = text.trim_start_matches('\\');
     let escaped = bare.len() < text.len();
     if wanted == '\\' {
-        return if escaped { Some(bare) } else { percent(text, wanted).or_else(|| entity(text, wanted)) };
+        return if escaped {
+            Some(bare)
+        } else {
+            percent(text, wanted).or_else(|| entity(text, wanted))
+        };
     }
     if escaped {
         // Any number of backslashes: each JSON around JSON doubles them and adds one. None makes a letter of a letter.
         let plain = bare.strip_prefix(wanted).filter(|_| !wanted.is_alphanumeric());
-        return plain.or_else(|| short_escape(bare, wanted)).or_else(|| unicode_escape(text, bare, wanted));
+        return plain
+            .or_else(|| short_escape(bare, wanted))
+            .or_else(|| unicode_escape(text, bare, wanted));
     }
     // The longer forms first: `&` alone is only the beginning of `&amp;`, and `%` that of `%25`.
-    entity(text, wanted).or_else(|| percent(text, wanted)).or_else(|| text.strip_prefix(wanted)).or_else(|| {
-        // As in a form.
-        if wanted == ' ' { text.strip_prefix('+') } else { None }
-    })
+    entity(text, wanted)
+        .or_else(|| percent(text, wanted))
+        .or_else(|| text.strip_prefix(wanted))
+        .or_else(|| {
+            // As in a form.
+            if wanted == ' ' {
+                text.strip_prefix('+')
+            } else {
+                None
+            }
+        })
 }
 
 /// `n` behind the backslashes of `\n`.
@@ -128,9 +141,12 @@ fn short_escape(bare: &str, wanted: char) -> Option<&str> {
 fn unicode_escape<'a>(text: &'a str, bare: &str, wanted: char) -> Option<&'a str> {
     let backslashes = &text[..text.len() - bare.len()];
     let mut units = [0; 2];
-    wanted.encode_utf16(&mut units).iter().try_fold(text, |rest, unit| {
-        prefix_ignoring_case(rest.strip_prefix(backslashes)?, &format!("u{unit:04x}"))
-    })
+    wanted
+        .encode_utf16(&mut units)
+        .iter()
+        .try_fold(text, |rest, unit| {
+            prefix_ignoring_case(rest.strip_prefix(backslashes)?, &format!("u{unit:04x}"))
+        })
 }
 
 /// `%C3%A9`; a `%` may itself be encoded, as `%25`, any number of times.
@@ -139,13 +155,16 @@ fn percent(text: &str, wanted: char) -> Option<&str> {
         return None;
     }
     let mut bytes = [0; 4];
-    wanted.encode_utf8(&mut bytes).bytes().try_fold(text, |rest, byte| {
-        let mut rest = rest.strip_prefix('%')?;
-        while byte != b'%' && rest.starts_with("25") {
-            rest = &rest[2..];
-        }
-        prefix_ignoring_case(rest, &format!("{byte:02x}"))
-    })
+    wanted
+        .encode_utf8(&mut bytes)
+        .bytes()
+        .try_fold(text, |rest, byte| {
+            let mut rest = rest.strip_prefix('%')?;
+            while byte != b'%' && rest.starts_with("25") {
+                rest = &rest[2..];
+            }
+            prefix_ignoring_case(rest, &format!("{byte:02x}"))
+        })
 }
 
 /// As HTML and XML write it: `&quot;`, `&#34;`, `&#x22;`.
@@ -164,7 +183,8 @@ fn entity(text: &str, wanted: char) -> Option<&str> {
     let code = u32::from(wanted);
     text.strip_prefix(name).filter(|_| name != "&#").or_else(|| {
         let hex = format!("&#x{code:x};");
-        text.strip_prefix(&format!("&#{code};")).or_else(|| prefix_ignoring_case(text, &hex))
+        text.strip_prefix(&format!("&#{code};"))
+            .or_else(|| prefix_ignoring_case(text, &hex))
     })
 }
 
