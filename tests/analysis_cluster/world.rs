@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -67,8 +68,10 @@ impl World {
     /// Brings up the cluster if need be, and starts a controller that sees only what carries the namespace's name as its
     /// instance id, so that tests run beside each other.
     pub async fn start(setup: Setup<'_>) -> Self {
+        // Once: two at the same time would each find the other's half started cluster, and start it anew.
+        static ENV: OnceLock<String> = OnceLock::new();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let env = script(&["up", "fake", CLUSTER]);
+        let env = ENV.get_or_init(|| script(&["up", "fake", CLUSTER]));
         let value = |name: &str| {
             let line = env
                 .lines()
