@@ -1,11 +1,9 @@
 //! The examples are what people copy: each parses, is valid, and becomes a run with nothing but its arguments.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::default_trait_access,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must say so and end"
+    reason = "these are the helpers of a test"
 )]
 
 use std::collections::BTreeMap;

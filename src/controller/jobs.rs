@@ -52,7 +52,7 @@ pub struct Jobs {
     client: Client,
     namespace: Option<String>,
     elsewhere: bool,
-    jobs: Cache<Job>,
+    cache: Cache<Job>,
     pods: Cache<Pod>,
 }
 
@@ -104,7 +104,7 @@ impl Jobs {
             client,
             namespace,
             elsewhere: kubeconfig.is_some(),
-            jobs,
+            cache: jobs,
             pods,
         })
     }
@@ -112,7 +112,7 @@ impl Jobs {
     /// Waits until the stores are filled, but not for long: a controller that may not watch Jobs can do without.
     pub async fn settle(&self) {
         let filled = async {
-            let _ = self.jobs.store().wait_until_ready().await;
+            let _ = self.cache.store().wait_until_ready().await;
             let _ = self.pods.store().wait_until_ready().await;
         };
         if timeout(SEEN_WITHIN, filled).await.is_err() {
@@ -136,7 +136,7 @@ impl Jobs {
             Ok(name) => {
                 // The next pass looks into the store, and would ask the API server for what is not there yet.
                 let seen = async {
-                    while self.jobs.get(namespace, &name).is_none() {
+                    while self.cache.get(namespace, &name).is_none() {
                         sleep(Duration::from_millis(50)).await;
                     }
                 };
@@ -191,7 +191,7 @@ impl Jobs {
     /// What the stores say of a measurement in flight.
     pub fn look(&self, uid: &str, stored: &Measurement, now: Timestamp) -> Look {
         let name = stored.metadata.get(job::JOB_NAME).map_or("", String::as_str);
-        let all = self.jobs.owned_by(uid);
+        let all = self.cache.owned_by(uid);
         let Some(job) = all.iter().find(|job| job.metadata.name.as_deref() == Some(name)) else {
             return Look::Unknown;
         };
@@ -222,7 +222,7 @@ impl Jobs {
         let now = clock::now();
         match found {
             Ok(Some(job)) => job::outcome(stored, &job, [], now).or_else(|| {
-                let known = self.jobs.get(namespace, name).is_some();
+                let known = self.cache.get(namespace, name).is_some();
                 (!known).then(|| later(stored, now))
             }),
             Ok(None) => {
@@ -243,7 +243,7 @@ impl Jobs {
         status: &AnalysisRunStatus,
         measured: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<(), Error> {
-        for job in self.jobs.owned_by(uid) {
+        for job in self.cache.owned_by(uid) {
             let meta = &job.metadata;
             let metric = meta
                 .annotations

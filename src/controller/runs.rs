@@ -285,7 +285,7 @@ async fn commit(
     let meta = &run.metadata;
     let name = observed::name(meta);
     let patch = json!({"metadata": {"resourceVersion": meta.resource_version}, "status": change});
-    let params = PatchParams {
+    let options = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
@@ -294,7 +294,7 @@ async fn commit(
         "patch",
         "AnalysisRun",
         name,
-        api.patch_metadata(name, &params, &Patch::Merge(&patch)),
+        api.patch_metadata(name, &options, &Patch::Merge(&patch)),
     )
     .await?;
     let version = done.metadata.resource_version;

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::KubeConfigOptions;
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Client, Config};
@@ -66,8 +68,10 @@ impl World {
     /// Brings up the cluster if need be, and starts a controller that sees only what carries the namespace's name as its
     /// instance id, so that tests run beside each other.
     pub async fn start(setup: Setup<'_>) -> Self {
+        // Once: two at the same time would each find the other's half started cluster, and start it anew.
+        static ENV: OnceLock<String> = OnceLock::new();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let env = script(&["up", "fake", CLUSTER]);
+        let env = ENV.get_or_init(|| script(&["up", "fake", CLUSTER]));
         let value = |name: &str| {
             let line = env
                 .lines()
@@ -76,7 +80,7 @@ impl World {
             line.trim_end_matches('\'').to_owned()
         };
         let file = kube::config::Kubeconfig::read_from(value("KUBECONFIG")).unwrap();
-        let config = Config::from_custom_kubeconfig(file, &Default::default())
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
             .await
             .unwrap();
         let client = Client::try_from(config).unwrap();
@@ -138,7 +142,7 @@ impl World {
         })
         .await;
         let namespaces: Api<DynamicObject> = self.cluster("", "v1", "Namespace");
-        let _ = namespaces.delete(&self.namespace, &Default::default()).await;
+        let _ = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
         let new = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
         let new: DynamicObject = serde_json::from_value(new).unwrap();
         until(60, "the namespace is made anew", || async {

@@ -3,14 +3,13 @@
 //!
 //! Needs the program `prometheus` on the PATH (Debian package `prometheus`; `make test` installs it).
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::default_trait_access,
-    clippy::print_stdout,
-    reason = "a test that cannot go on must say so and end"
+    reason = "these are the helpers of a test"
 )]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -152,7 +151,7 @@ impl Gate {
             }
             for measure in plan.measure {
                 let metric = &run.spec.metrics[measure.index];
-                let metric = resolve_metric(metric, &run.spec.args, &Default::default()).unwrap();
+                let metric = resolve_metric(metric, &run.spec.args, &BTreeMap::default()).unwrap();
                 let started = now();
                 let measured = self
                     .meter

@@ -25,13 +25,13 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    pub fn start(targets: &[&Target]) -> Self {
+    pub fn start(scraped: &[&Target]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let directory = std::env::temp_dir().join(format!("serin-analysis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let targets: Vec<String> = targets
+        let targets: Vec<String> = scraped
             .iter()
             .map(|target| format!("'{}'", target.address))
             .collect();

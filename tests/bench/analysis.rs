@@ -14,6 +14,13 @@
     reason = "a test that cannot go on must say so and end"
 )]
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
+#![expect(clippy::unwrap_used, reason = "without any of it there are no figures")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
