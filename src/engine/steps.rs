@@ -61,6 +61,9 @@ fn last_index(ctx: &Context) -> Option<i32> {
 /// Full promotion, and a rollback that is recent enough: no step, no pause, no analysis is left.
 fn skip_all(ctx: &Context, draft: &mut Draft) {
     let end = last_index(ctx);
+    if ctx.status.aborted_at.is_some() {
+        say_retry(draft);
+    }
     let status = &mut draft.status;
     status.abort = None;
     status.aborted_at = None;
@@ -82,6 +85,11 @@ pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
     draft.enter_step();
+    say_retry(draft);
+}
+
+/// The abort is over: nobody is to read of it any more, and the time for progress begins anew.
+fn say_retry(draft: &mut Draft) {
     draft.set_condition(
         conditions::PROGRESSING,
         "Unknown",

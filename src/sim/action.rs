@@ -149,18 +149,19 @@ impl Cluster {
 
     /// Sets a field of the spec, with the objects on the way to it; one that changes nothing is no write.
     fn set(&mut self, pointer: &str, value: Value) {
-        let mut at = &mut self.spec;
-        for key in pointer.split('/').skip(1) {
-            at = match key.parse::<usize>() {
-                Ok(index) => &mut at[index],
-                Err(_) => &mut at[key],
-            };
-        }
-        if *at == value {
+        if self.spec.pointer(pointer).unwrap_or(&Value::Null) == &value {
             return;
         }
-        *at = value;
-        self.write_rollout(|_| ());
+        self.write_spec(|spec| {
+            let mut at = spec;
+            for key in pointer.split('/').skip(1) {
+                at = match key.parse::<usize>() {
+                    Ok(index) => &mut at[index],
+                    Err(_) => &mut at[key],
+                };
+            }
+            *at = value;
+        });
     }
 
     fn undo(&mut self) {

@@ -143,7 +143,7 @@ impl Cluster {
     ) -> Result<Write, Refused> {
         self.guard(version)?;
         if let Some(replicas) = replicas {
-            self.spec["replicas"] = replicas.into();
+            self.write_spec(|spec| spec["replicas"] = replicas.into());
         }
         let version = self.write_rollout(|rollout| {
             if let Some(revision) = revision {

@@ -197,16 +197,24 @@ impl Cluster {
         Time(Timestamp::from_second(self.now.as_second()).unwrap_or(self.now))
     }
 
-    /// Writes the Rollout. The spec is decoded anew from what its user wrote, and the generation rises when it changed.
+    /// Writes something of the Rollout other than its spec. Gives its new resourceVersion.
     pub(super) fn write_rollout(&mut self, change: impl FnOnce(&mut Rollout)) -> String {
         let mut rollout = self.rollout().clone();
-        let before = rollout.spec.clone();
+        let malformed = self.stored().malformed.clone();
         change(&mut rollout);
+        let version = self.next_version();
+        rollout.metadata.resource_version = Some(version.clone());
+        self.store_rollout(rollout, malformed);
+        version
+    }
+
+    /// Writes the spec of the Rollout, as its user has it: a new generation, decoded anew.
+    pub(super) fn write_spec(&mut self, change: impl FnOnce(&mut Value)) -> String {
+        change(&mut self.spec);
+        let mut rollout = self.rollout().clone();
         let (spec, malformed) = decode(&self.spec);
         rollout.spec = spec;
-        if rollout.spec != before || malformed != self.stored().malformed {
-            rollout.metadata.generation = rollout.metadata.generation.map(|g| g + 1);
-        }
+        rollout.metadata.generation = rollout.metadata.generation.map(|g| g + 1);
         let version = self.next_version();
         rollout.metadata.resource_version = Some(version.clone());
         self.store_rollout(rollout, malformed);

@@ -42,7 +42,7 @@ impl Pod {
 /// The pods of a ReplicaSet, and when its controller looks at it next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pods {
-    pub pods: Vec<Pod>,
+    pub all: Vec<Pod>,
     pub sync_at: Option<Timestamp>,
     /// Available pods that were lost to the world, ever.
     pub lost: i64,
@@ -52,19 +52,19 @@ pub(super) struct Pods {
 
 impl Pods {
     pub fn count(&self) -> i64 {
-        i64::try_from(self.pods.len()).unwrap_or(i64::MAX)
+        i64::try_from(self.all.len()).unwrap_or(i64::MAX)
     }
 
     pub fn available(&self, rs: &ReplicaSet, now: Timestamp) -> i64 {
         let min_ready = min_ready(rs);
         let available = |pod: &&Pod| pod.available_at(min_ready).is_some_and(|at| at <= now);
-        i64::try_from(self.pods.iter().filter(available).count()).unwrap_or(i64::MAX)
+        i64::try_from(self.all.iter().filter(available).count()).unwrap_or(i64::MAX)
     }
 
     /// The next moment after `now` at which a pod becomes ready or available by itself.
     fn next_change(&self, min_ready: SignedDuration, now: Timestamp) -> Option<Timestamp> {
         let moments = self
-            .pods
+            .all
             .iter()
             .flat_map(|pod| [pod.ready, pod.available_at(min_ready)]);
         moments.flatten().filter(|at| *at > now).min()
@@ -153,26 +153,26 @@ impl Cluster {
         pods.sync_at = None;
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let status = ReplicaSetStatus {
-            replicas: count(pods.pods.len()),
-            ready_replicas: count(pods.pods.iter().filter(|pod| pod.is_ready(now)).count()),
+            replicas: count(pods.all.len()),
+            ready_replicas: count(pods.all.iter().filter(|pod| pod.is_ready(now)).count()),
             available_replicas: i32::try_from(pods.available(rs, now)).unwrap_or(i32::MAX),
             observed_generation: rs.metadata.generation.unwrap_or(0),
             conditions: Vec::new(),
         };
         let want = usize::try_from(rs.spec.replicas.unwrap_or(1)).unwrap_or(0);
-        let changes = pods.pods.len() != want;
-        while pods.pods.len() < want {
+        let changes = pods.all.len() != want;
+        while pods.all.len() < want {
             let ready = match readiness {
                 Readiness::After(delay) => now.checked_add(delay).ok(),
                 Readiness::Never => None,
             };
-            pods.pods.push(Pod { created: now, ready });
+            pods.all.push(Pod { created: now, ready });
         }
-        if pods.pods.len() > want {
+        if pods.all.len() > want {
             // Ready for the longest first; those that are not ready last, the newest at the very end.
-            pods.pods
+            pods.all
                 .sort_by_key(|pod| (!pod.is_ready(now), pod.ready.filter(|at| *at <= now), pod.created));
-            pods.pods.truncate(want);
+            pods.all.truncate(want);
         }
         let lost = pods.lost;
         if rs.status != status {
@@ -252,7 +252,7 @@ impl Cluster {
             };
             let before = pods.available(&rs, now);
             let mut left = count;
-            pods.pods.retain_mut(|pod| {
+            pods.all.retain_mut(|pod| {
                 if left == 0 {
                     return true;
                 }

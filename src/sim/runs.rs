@@ -1,5 +1,7 @@
 //! The AnalysisRun controller, with measurements by script.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::Cluster;
@@ -126,7 +128,7 @@ impl Cluster {
                 FinishedMeasurement {
                     metric: measure.metric,
                     measurement,
-                    metadata: std::collections::BTreeMap::default(),
+                    metadata: BTreeMap::default(),
                 },
             ));
         }

@@ -9,6 +9,10 @@ use super::case::{Case, Limit, StepKind, image, steps_json};
 
 /// What a property is about; everything else stays simple.
 #[derive(Clone, Copy)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of one generator"
+)]
 pub struct World {
     /// Whether all pods become ready sooner or later, and stay so.
     pub healthy: bool,

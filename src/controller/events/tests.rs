@@ -20,7 +20,9 @@ fn about(uid: &str) -> ObjectReference {
 }
 
 /// The event that a request creates, and where its answer goes.
-async fn created(server: &mut mock::Handle<Request<Body>, Response<Body>>) -> (Value, SendResponse<Response<Body>>) {
+async fn created(
+    server: &mut mock::Handle<Request<Body>, Response<Body>>,
+) -> (Value, SendResponse<Response<Body>>) {
     let next = tokio::time::timeout(Duration::from_secs(5), server.next_request()).await;
     let (request, send) = next.expect("an event within five seconds").unwrap();
     let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -34,7 +36,10 @@ async fn the_events_of_one_object_keep_their_order_and_delay_no_other_object() {
     tokio::spawn(publisher.run());
     let (slow, other) = (about("a"), about("b"));
     assert_ne!(lane_of(&slow), lane_of(&other));
-    events.publish(&slow, [Notice::normal("First", "1"), Notice::normal("Second", "2")]);
+    events.publish(
+        &slow,
+        [Notice::normal("First", "1"), Notice::normal("Second", "2")],
+    );
     let (first, unanswered) = created(&mut server).await;
     assert_eq!(first["reason"], "First");
     events.publish(&other, [Notice::normal("Third", "3")]);

@@ -49,6 +49,21 @@ fn a_full_promotion_after_an_abort_overrules_it() {
 }
 
 #[test]
+fn a_full_promotion_after_an_abort_is_degraded_no_more() {
+    let status = json!({
+        "observedGeneration": "1", "currentPodHash": "new", "currentStepHash": "steps", "stableRS": "old",
+        "abort": true, "abortedAt": "2026-01-01T09:59:00Z", "promoteFull": true, "replicas": 2,
+        "conditions": [{
+            "type": "Progressing", "status": "False", "reason": "RolloutAborted", "message": "aborted",
+            "lastUpdateTime": "2026-01-01T09:59:00Z", "lastTransitionTime": "2026-01-01T09:59:00Z",
+        }],
+    });
+    let observed = with_replica_set(rollout(&json!({}), &status), "old", 1, [2, 2, 0]);
+    let plan = plan(&with_replica_set(observed, "new", 2, [0, 0, 0]), at(0));
+    assert_eq!((plan.status.phase.as_deref(), plan.wake), (Some("Progressing"), Some(at(601))));
+}
+
+#[test]
 fn a_full_promotion_that_is_overdue_is_aborted_once_and_stays_so() {
     let status = json!({
         "observedGeneration": "1", "currentPodHash": "new", "currentStepHash": "steps", "stableRS": "old",
