@@ -8,6 +8,7 @@ mod answer;
 mod apply;
 mod cache;
 pub mod clock;
+mod dropped;
 mod error;
 mod events;
 mod jobs;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::answer::version_after;
 use super::apply::{Applier, Done, call};
+use super::dropped::Dropped;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::observe::{Identities, Stores, observe};
@@ -55,6 +56,7 @@ pub struct Context {
     /// Where events go.
     pub events: Events,
     passes: Arc<Passes>,
+    dropped: Dropped,
     written: Written,
     backoff: Backoff,
     identities: Identities,
@@ -70,6 +72,7 @@ impl Context {
             stores,
             events,
             passes,
+            dropped: Dropped::default(),
             written: Written::default(),
             backoff: Backoff::default(),
             identities: Identities::default(),
@@ -258,7 +261,8 @@ async fn commit(
         Some(status) => serde_json::to_value(status)?,
         None => json!({}),
     };
-    let after = serde_json::to_value(status)?;
+    let mut after = serde_json::to_value(status)?;
+    ctx.dropped.leave_out(&before, &mut after, now);
     let Some(change) = merge_patch::diff(&before, &after) else {
         ctx.waiting.lock().remove(uid);
         return Ok(None);
@@ -280,7 +284,7 @@ async fn commit(
     let request = Request::new(Rollout::url_path(&(), namespace))
         .patch_subresource("status", name, &params, &Patch::Merge(&patch))
         .map_err(kube::Error::BuildRequest);
-    let version = call(
+    let written = call(
         "patch",
         "Rollout status",
         name,
@@ -288,8 +292,11 @@ async fn commit(
     )
     .await?;
     ctx.waiting.lock().remove(uid);
+    if written.as_deref() == version {
+        ctx.dropped.note(&patch["status"], now);
+    }
     ctx.written
-        .note(uid, Kind::Root, name, version.as_deref(), false, now);
+        .note(uid, Kind::Root, name, written.as_deref(), false, now);
     log_transition(rollout, &before, &after);
     Ok(None)
 }

@@ -121,7 +121,12 @@ exports=$($cluster up fake $name 9>&-)
 eval "$exports"
 
 "$SERIN" crds | kc create -f - >"$work/apply.log"
-kc wait --for=condition=Established --timeout=30s crd/rollouts.argoproj.io >>"$work/apply.log"
+# kubectl fails on one that has no conditions yet.
+tries=0
+until kc wait --for=condition=Established --timeout=30s crd/rollouts.argoproj.io >>"$work/apply.log" 2>&1; do
+  ((tries++ < 100)) || die "the CRDs do not become established"
+  sleep 0.2
+done
 kc apply -f tests/support/rbac.yaml >>"$work/apply.log"
 kc create namespace bench >>"$work/apply.log"
 config=$($cluster kubeconfig $name serin serin-test-controllers)

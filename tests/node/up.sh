@@ -16,7 +16,12 @@ tests/cluster/mkimage.sh demo-app:demo "$work/demo-app" >"$work/demo-app.tar"
 $cluster image $name "$work/demo-app.tar" >&2
 "$1" crds >"$work/crds.yaml"
 $cluster kubectl $name apply --server-side --force-conflicts -f "$work/crds.yaml" >&2
-$cluster kubectl $name wait --for=condition=Established --timeout=30s -f "$work/crds.yaml" >&2
+# kubectl fails on one that has no conditions yet.
+for try in {1..50}; do
+  $cluster kubectl $name wait --for=condition=Established --timeout=30s -f "$work/crds.yaml" >&2 && break
+  [[ $try != 50 ]]
+  sleep 0.2
+done
 $cluster kubectl $name apply -f tests/support/rbac.yaml >&2
 printf '%s\n' "$exports"
 echo "export SERIN_CONTROLLER_KUBECONFIG='$($cluster kubeconfig $name serin serin-test-controllers)'"
