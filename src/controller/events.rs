@@ -61,7 +61,7 @@ struct Lane {
 
 /// The queues and their publisher.
 pub fn events(client: Client) -> (Events, Publisher) {
-    let lane = || {
+    let lane = move || {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lane = Lane {
             client: client.clone(),

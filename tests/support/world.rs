@@ -417,7 +417,8 @@ impl World {
 
 /// Whether the controller has seen the spec as it is now.
 pub fn is_observed(rollout: &Value) -> bool {
-    rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
+    // On the wire the one is text, the other a number.
+    text(rollout, "/status/observedGeneration").parse() == Ok(number(rollout, "/metadata/generation"))
 }
 
 /// Whether the Rollout is Healthy, with the spec as it is now.
