@@ -21,9 +21,11 @@ pub mod process;
 mod refusal;
 mod rollouts;
 mod runs;
+mod secrets;
 mod serve;
 mod significance;
 mod watched;
+mod watches;
 mod workloads;
 mod written;
 

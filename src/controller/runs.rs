@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::controller::Action;
@@ -26,11 +25,12 @@ use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::jobs::{Jobs, Look};
 use super::observe::abilities;
+use super::secrets::secrets;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
-use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Argument, Measurement, Metric};
+use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric};
 use crate::engine::analysis::{
-    Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric, secret_refs,
+    Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric,
 };
 use crate::engine::observed;
 use crate::metric::job;
@@ -340,10 +340,8 @@ async fn delete(ctx: &Context, run: &AnalysisRun) -> Result<(), Error> {
 }
 
 fn runs(ctx: &Context, run: &AnalysisRun) -> Api<AnalysisRun> {
-    Api::namespaced(
-        ctx.client.clone(),
-        run.metadata.namespace.as_deref().unwrap_or_default(),
-    )
+    let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
+    Api::namespaced(ctx.client.clone(), namespace)
 }
 
 /// Reports how a measurement ended that the run leaves in flight; its Job goes when that is stored.
@@ -452,7 +450,7 @@ async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeas
         ..Measurement::default()
     };
     let mut metadata = BTreeMap::new();
-    match secrets(ctx, namespace, &run.spec.args).await {
+    match secrets(&ctx.client, namespace, &run.spec.args).await {
         Ok(secrets) => match resolve_metric(metric, &run.spec.args, &secrets) {
             Ok(resolved) => {
                 let values: Vec<String> = secrets.values().cloned().collect();
@@ -482,39 +480,6 @@ async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeas
         measurement,
         metadata,
     }
-}
-
-/// The values of the arguments that are keys of Secrets. Only the Secrets that the run names are read, by name.
-async fn secrets(
-    ctx: &Context,
-    namespace: &str,
-    args: &[Argument],
-) -> Result<BTreeMap<String, String>, String> {
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
-    let mut values = BTreeMap::new();
-    for (arg, key) in secret_refs(args) {
-        let secret = call("read", "Secret", &key.name, api.get(&key.name))
-            .await
-            .map_err(|error| format!("argument \"{arg}\": {}", error.sentence()))?;
-        let bytes = secret
-            .data
-            .as_ref()
-            .and_then(|data| data.get(&key.key))
-            .ok_or_else(|| {
-                format!(
-                    "argument \"{arg}\": Secret \"{}\" has no key \"{}\"",
-                    key.name, key.key
-                )
-            })?;
-        let value = String::from_utf8(bytes.0.clone()).map_err(|_| {
-            format!(
-                "argument \"{arg}\": key \"{}\" of Secret \"{}\" is not text",
-                key.key, key.name
-            )
-        })?;
-        values.insert(arg.to_owned(), value);
-    }
-    Ok(values)
 }
 
 /// What to do after a pass that failed.

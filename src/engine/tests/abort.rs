@@ -60,7 +60,10 @@ fn a_full_promotion_after_an_abort_is_degraded_no_more() {
     });
     let observed = with_replica_set(rollout(&json!({}), &status), "old", 1, [2, 2, 0]);
     let plan = plan(&with_replica_set(observed, "new", 2, [0, 0, 0]), at(0));
-    assert_eq!((plan.status.phase.as_deref(), plan.wake), (Some("Progressing"), Some(at(601))));
+    assert_eq!(
+        (plan.status.phase.as_deref(), plan.wake),
+        (Some("Progressing"), Some(at(601)))
+    );
 }
 
 #[test]
