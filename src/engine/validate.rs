@@ -219,6 +219,9 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
 }
 
 fn blue_green_strategy(spec: &RolloutSpec, blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
+    if spec.restart_at.is_some() {
+        return Err("spec.restartAt: is not supported yet with the strategy blueGreen".to_owned());
+    }
     let at = "spec.strategy.blueGreen";
     for (field, set) in [
         ("antiAffinity", blue_green.anti_affinity.is_some()),
