@@ -60,7 +60,7 @@ struct Lane {
 }
 
 /// The queues and their publisher.
-pub fn events(client: Client) -> (Events, Publisher) {
+pub fn events(client: &Client) -> (Events, Publisher) {
     let lane = move || {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lane = Lane {

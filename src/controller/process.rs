@@ -123,7 +123,7 @@ async fn work(
     {
         return Ok(());
     }
-    let (events, publisher) = events(client.clone());
+    let (events, publisher) = events(&client);
     let publisher = tokio::spawn(publisher.run());
     let rollouts = Arc::new(rollouts::Context::new(
         client.clone(),

@@ -51,7 +51,7 @@ async fn apply(intent: Intent, code: StatusCode, body: Value) -> (Seen, Result<D
         json!({"metadata": {"name": "r", "namespace": "n", "uid": "r-uid"}, "spec": {}}),
     )
     .unwrap();
-    let (events, _publisher) = events(client.clone());
+    let (events, _publisher) = events(&client);
     let (written, about) = (Written::default(), ObjectReference::default());
     let done = {
         let applier = Applier {
