@@ -16,7 +16,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.."
 all=(fmt lint unit controlplane node)
 cluster=tests/cluster/cluster
 # The clusters that tests start, by name. They are taken away at the end, unless they were there before.
-ours='^(test-.*|serin-takeover)$'
+ours='^(test-.*|serin-takeover|serin-analysis|serin-test-node)$'
 
 # A cluster or a demo of the user's is none of the tests' business.
 unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
@@ -58,6 +58,7 @@ targets() {
 
 stage_controlplane() {
   tests/cluster/build.sh fake prometheus
+  PATH=$(part_dir prometheus):$PATH
   local tests
   tests=$(targets cluster-tests)
   [[ -n $tests ]] || { say "no test target has cluster-tests among its required-features"; return 1; }
