@@ -37,6 +37,9 @@ use crate::metric::provider::{Defaults, Measurer, MeasurerOptions};
 /// How often what is remembered of deleted objects is dropped.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How long an install that is under way is waited for.
+const INSTALLING: Duration = Duration::from_secs(10);
+
 /// How a controller is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -195,19 +198,19 @@ async fn work(
     Ok(())
 }
 
-/// Whether the API server knows our kinds, and lets us list them: the two mistakes of a first install.
+/// Whether the API server knows our kinds, and lets us list them: the two mistakes of a first install. Definitions and
+/// rights that were applied together with this process take a moment to be known, so that a no is asked again for a while.
 async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result<()> {
-    let params = ListParams::default().limit(1);
-    let found = match &options.namespace {
-        Some(namespace) => Api::<Rollout>::namespaced(client.clone(), namespace)
-            .list_metadata(&params)
-            .await
-            .map(|_| ()),
-        None => Api::<Rollout>::all(client.clone())
-            .list_metadata(&params)
-            .await
-            .map(|_| ()),
-    };
+    let mut found = look_for_rollouts(client, options).await;
+    for _ in 0..INSTALLING.as_secs() {
+        match &found {
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                found = look_for_rollouts(client, options).await;
+            }
+            Ok(()) | Err(_) => break,
+        }
+    }
     match found {
         Ok(()) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Err(anyhow!(
@@ -218,6 +221,16 @@ async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result
         }
         Err(error) => Err(error).context("cannot reach the API server"),
     }
+}
+
+async fn look_for_rollouts(client: &Client, options: &Options) -> Result<(), kube::Error> {
+    let api: Api<Rollout> = match &options.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    api.list_metadata(&ListParams::default().limit(1))
+        .await
+        .map(|_| ())
 }
 
 /// Waits until every store is filled: a pass on an empty world would start every rollout anew.
