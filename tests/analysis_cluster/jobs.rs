@@ -221,7 +221,7 @@ async fn a_job_that_somebody_deletes_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_is_an_error_that_names_it() {
     let rules = json!([
-        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", "discovery.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "delete"]},
     ]);
     let world = with_rules("jobs-denied", rules).await;
@@ -243,7 +243,7 @@ async fn a_missing_permission_is_an_error_that_names_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_watch_of_jobs_each_is_asked_for() {
     let rules = json!([
-        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": ["argoproj.io", "apps", "events.k8s.io", "discovery.k8s.io", ""], "resources": ["*"], "verbs": ["*"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create"]},
     ]);
     let world = with_rules("jobs-unwatched", rules).await;
