@@ -20,6 +20,7 @@ use super::answer::version_after;
 use super::{CALL_TIMEOUT, FIELD_MANAGER, clock};
 use crate::api::names::EVENT_COMPONENT;
 use crate::engine::Notice;
+use crate::engine::duration::whole_second;
 
 /// How many events are published at once. Those of one object go one after the other, by the same lane: an object that
 /// has much to say, or a namespace that is slow, delays few others.
@@ -134,7 +135,7 @@ impl Lane {
         );
         if let Some((name, count)) = self.known.get_mut(&key) {
             *count = count.saturating_add(1);
-            let patch = json!({"count": *count, "lastTimestamp": whole_second(*at)});
+            let patch = json!({"count": *count, "lastTimestamp": Time(whole_second(*at))});
             let request = Request::new(&url)
                 .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
                 .map_err(kube::Error::BuildRequest);
@@ -181,13 +182,9 @@ impl Lane {
     }
 }
 
-fn whole_second(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
-}
-
 fn event(name: &str, said: &Said) -> Event {
     let Said { about, notice, at } = said;
-    let seen = whole_second(*at);
+    let seen = Time(whole_second(*at));
     Event {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),

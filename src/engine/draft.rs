@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::duration;
 use super::plan::{Intent, Notice, Plan};
 use crate::api::names::{PauseReason, conditions, reasons};
 use crate::api::rollout::{PauseCondition, RolloutCondition, RolloutStatus};
@@ -175,5 +176,5 @@ pub(crate) fn find_condition<'a>(status: &'a RolloutStatus, type_: &str) -> Opti
 
 /// A moment with the precision of the wire.
 pub(crate) fn whole_second(at: Timestamp) -> Time {
-    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+    Time(duration::whole_second(at))
 }
