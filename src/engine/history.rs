@@ -46,8 +46,16 @@ fn trim_runs(ctx: &Context, draft: &mut Draft) {
         .filter(|run| run.metadata.deletion_timestamp.is_none() && phase(run).is_completed())
         .filter(|run| !current.contains(&observed::name(&run.metadata)))
         .collect();
+    // Times are whole seconds: among the runs of one second the higher revision is the younger one.
     finished.sort_by(|a, b| {
-        let key = |run: &AnalysisRun| (run.metadata.creation_timestamp.clone(), run.metadata.name.clone());
+        let key = |run: &AnalysisRun| {
+            let meta = &run.metadata;
+            (
+                meta.creation_timestamp.clone(),
+                observed::revision(meta),
+                meta.name.clone(),
+            )
+        };
         key(b).cmp(&key(a))
     });
     let (mut good, mut bad) = (good.max(0), bad.max(0));

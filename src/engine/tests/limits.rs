@@ -128,6 +128,34 @@ fn old_replica_sets_are_kept_as_many_as_asked_for() {
 }
 
 #[test]
+fn among_failed_runs_of_the_same_second_the_last_revision_is_kept() {
+    let mut world = released(1, |spec| {
+        spec["analysis"] = json!({"unsuccessfulRunHistoryLimit": 1})
+    });
+    // The names are made of hashes: their order says nothing.
+    for (name, revision) in [("app-d-7", "7"), ("app-a-10", "10"), ("app-b-9", "9")] {
+        world.others.push(json!({
+            "kind": "AnalysisRun",
+            "metadata": {"name": name, "namespace": "n", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z",
+                         "annotations": {"rollout.argoproj.io/revision": revision}},
+            "spec": {"metrics": []},
+            "status": {"phase": "Failed"},
+        }));
+    }
+    let mut gone: Vec<String> = world
+        .plan()
+        .intents
+        .iter()
+        .filter_map(|intent| match intent {
+            Intent::DeleteAnalysisRun { name, .. } => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    gone.sort();
+    assert_eq!(gone, ["app-b-9", "app-d-7"]);
+}
+
+#[test]
 fn no_replica_set_with_pods_is_deleted() {
     let mut world = released(3, |spec| spec["revisionHistoryLimit"] = json!(2));
     world.rollout["spec"]["revisionHistoryLimit"] = json!(0);
