@@ -18,8 +18,8 @@ use super::apply::{Applier, Done, call};
 use super::dropped::Dropped;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
+use super::metrics::{self, Ended, Metrics};
 use super::observe::{Identities, Stores, observe};
-use super::passes::{Ended, Passes};
 use super::watched::WatchedRollout;
 use super::workloads::Lookup;
 use super::written::{Kind, Written};
@@ -36,9 +36,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const REFUSAL_LASTS: SignedDuration = SignedDuration::from_mins(5);
 /// How long a denial is believed: a quota is raised, a webhook comes back.
 const DENIAL_LASTS: SignedDuration = SignedDuration::from_secs(30);
-/// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
-/// replayed.
-const RESYNC: Duration = Duration::from_secs(900);
 
 fn lasts(kind: RefusalKind) -> SignedDuration {
     match kind {
@@ -55,7 +52,10 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Where events go.
     pub events: Events,
-    passes: Arc<Passes>,
+    metrics: Arc<Metrics>,
+    /// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
+    /// replayed.
+    resync: Duration,
     dropped: Dropped,
     written: Written,
     backoff: Backoff,
@@ -66,12 +66,19 @@ pub struct Context {
 
 impl Context {
     /// Nothing written, nothing failed yet.
-    pub fn new(client: Client, stores: Arc<Stores>, events: Events, passes: Arc<Passes>) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Arc<Stores>,
+        events: Events,
+        metrics: Arc<Metrics>,
+        resync: Duration,
+    ) -> Self {
         Context {
             client,
             stores,
             events,
-            passes,
+            metrics,
+            resync,
             dropped: Dropped::default(),
             written: Written::default(),
             backoff: Backoff::default(),
@@ -148,7 +155,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     let meta = &watched.rollout.metadata;
     let uid = observed::uid(meta);
     if !ctx.is_settled(meta, now) {
-        ctx.passes.count(Ended::Early);
+        ctx.metrics.passed(metrics::Kind::Rollout, Ended::Early);
         // The event that shows the write asks for the next pass; this is for a watch that lags.
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
@@ -193,9 +200,9 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
             Outcome::Taken(by) => met = Some(by),
         }
     }
-    ctx.passes.count(Ended::Done);
+    ctx.metrics.passed(metrics::Kind::Rollout, Ended::Done);
     ctx.backoff.succeeded(uid);
-    Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
+    Ok(action.unwrap_or_else(|| Action::requeue(ctx.resync)))
 }
 
 enum Outcome {
@@ -232,11 +239,11 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
     let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;
     ctx.events.publish(&about, notices);
     let wake = [wake, wait].into_iter().flatten().min();
-    let after = wake.map_or(RESYNC, |at| {
+    let after = wake.map_or(ctx.resync, |at| {
         let left = at.duration_since(now);
         Duration::try_from(left)
             .unwrap_or(Duration::ZERO)
-            .clamp(Duration::from_millis(10), RESYNC)
+            .clamp(Duration::from_millis(10), ctx.resync)
     });
     Ok(Outcome::Done(Action::requeue(after)))
 }
@@ -297,6 +304,7 @@ async fn commit(
     }
     ctx.written
         .note(uid, Kind::Root, name, written.as_deref(), false, now);
+    ctx.metrics.phase_is(uid, status.phase.as_deref());
     log_transition(rollout, &before, &after);
     Ok(None)
 }
@@ -332,7 +340,6 @@ pub fn reference(rollout: &Rollout) -> ObjectReference {
 
 /// What to do after a pass that failed.
 pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
-    ctx.passes.count(Ended::Failed);
     let meta = &watched.rollout.metadata;
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -24,14 +23,13 @@ use super::apply::call;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::jobs::{Jobs, Look};
+use super::measuring::take;
+use super::metrics::{self, Ended, Metrics};
 use super::observe::abilities;
-use super::secrets::secrets;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric};
-use crate::engine::analysis::{
-    Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric,
-};
+use crate::engine::analysis::{Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run};
 use crate::engine::observed;
 use crate::metric::job;
 use crate::metric::provider::{Defaults, Measurer};
@@ -50,6 +48,8 @@ pub struct Context {
     pub jobs: Jobs,
     /// Asks for a pass.
     pub trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     written: Written,
     backoff: Backoff,
     live: Mutex<HashMap<String, Live>>,
@@ -96,6 +96,7 @@ impl Context {
         defaults: Defaults,
         jobs: Jobs,
         trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let (written, backoff, live) = (Written::default(), Backoff::default(), Mutex::default());
         let writers = Semaphore::new(WRITERS);
@@ -106,6 +107,7 @@ impl Context {
             defaults,
             jobs,
             trigger,
+            metrics,
             written,
             backoff,
             live,
@@ -153,6 +155,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         .written
         .is_seen(uid, now, |_, _| meta.resource_version.clone())
     {
+        ctx.metrics.passed(metrics::Kind::AnalysisRun, Ended::Early);
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
@@ -205,6 +208,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     };
     ctx.jobs.clean(uid, &plan.status, &measured).await?;
     ctx.backoff.succeeded(uid);
+    ctx.metrics.passed(metrics::Kind::AnalysisRun, Ended::Done);
     if plan.delete {
         delete(&ctx, &run).await?;
         return Ok(Action::await_change());
@@ -439,47 +443,6 @@ async fn carry_out(
         measurement,
         metadata: BTreeMap::new(),
     })
-}
-
-/// One measurement, with the secrets of its arguments read now and kept nowhere.
-async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeasurement {
-    let started = clock::now();
-    let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
-    let mut measurement = Measurement {
-        started_at: Some(Time(started)),
-        ..Measurement::default()
-    };
-    let mut metadata = BTreeMap::new();
-    match secrets(&ctx.client, namespace, &run.spec.args).await {
-        Ok(secrets) => match resolve_metric(metric, &run.spec.args, &secrets) {
-            Ok(resolved) => {
-                let values: Vec<String> = secrets.values().cloned().collect();
-                let measured = ctx
-                    .measurer
-                    .measure_and_judge(&resolved, &ctx.defaults, &values, started)
-                    .await;
-                measurement.phase = measured.phase;
-                measurement.message = measured.message;
-                measurement.value = measured.value;
-                measurement.metadata = measured.metadata;
-                metadata = measured.metric_metadata;
-            }
-            Err(error) => {
-                measurement.phase = AnalysisPhase::Error;
-                measurement.message = Some(redact(&error.to_string(), secrets.values()));
-            }
-        },
-        Err(message) => {
-            measurement.phase = AnalysisPhase::Error;
-            measurement.message = Some(message);
-        }
-    }
-    measurement.finished_at = Some(Time(clock::now()));
-    FinishedMeasurement {
-        metric: String::new(),
-        measurement,
-        metadata,
-    }
 }
 
 /// What to do after a pass that failed.
