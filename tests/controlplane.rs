@@ -21,14 +21,22 @@ mod analysis;
 mod cost;
 #[path = "controlplane/death.rs"]
 mod death;
+#[path = "controlplane/faults.rs"]
+mod faults;
 #[path = "controlplane/input.rs"]
 mod input;
 #[path = "controlplane/instances.rs"]
 mod instances;
+#[path = "controlplane/logs.rs"]
+mod logs;
+#[path = "controlplane/outage.rs"]
+mod outage;
 #[path = "controlplane/progress.rs"]
 mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
+#[path = "controlplane/start.rs"]
+mod start;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
 #[path = "controlplane/writes.rs"]

@@ -80,7 +80,7 @@ struct ControllerArgs {
     user: Option<String>,
     /// The address of the API server, instead of the cluster's.
     #[arg(long, short = 's', value_name = "URL")]
-    server: Option<kube::core::http::Uri>,
+    server: Option<http::Uri>,
     /// Act as this user.
     #[arg(long = "as", value_name = "USER")]
     impersonate: Option<String>,

@@ -68,7 +68,7 @@ pub fn run_passes<'a>(
         move |watched: Arc<WatchedRollout>, ctx| {
             let metrics = Arc::clone(&counted);
             Box::pin(async move {
-                let pass = rollouts::reconcile(Arc::clone(&watched), ctx);
+                let pass = Box::pin(rollouts::reconcile(Arc::clone(&watched), ctx));
                 timed(&metrics, Kind::Rollout, watched.meta(), pass).await
             })
         },
@@ -83,7 +83,7 @@ pub fn run_passes<'a>(
         move |run: Arc<AnalysisRun>, ctx| {
             let metrics = Arc::clone(&counted);
             Box::pin(async move {
-                let pass = runs::reconcile(Arc::clone(&run), ctx);
+                let pass = Box::pin(runs::reconcile(Arc::clone(&run), ctx));
                 timed(&metrics, Kind::AnalysisRun, &run.metadata, pass).await
             })
         },
@@ -98,7 +98,7 @@ pub fn run_passes<'a>(
         move |service: Arc<Service>, ctx| {
             let metrics = Arc::clone(&counted);
             Box::pin(async move {
-                let pass = abandoned::reconcile(Arc::clone(&service), ctx);
+                let pass = Box::pin(abandoned::reconcile(Arc::clone(&service), ctx));
                 let done = timed(&metrics, Kind::Service, &service.metadata, pass).await;
                 if done.is_ok() {
                     metrics.passed(Kind::Service, Ended::Done);

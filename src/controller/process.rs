@@ -85,12 +85,12 @@ pub async fn run(config: Config, options: Options, stop: watch::Receiver<bool>) 
     let metrics = Arc::<Metrics>::default();
     let health = Arc::new(Health::new(Arc::clone(&metrics)));
     let client = client(config, options.limit, Arc::clone(&metrics)).context("cannot set up the client")?;
-    let probed = Probed {
+    let answers = Probed {
         ready: readiness,
         health: Arc::clone(&health),
         metrics: Arc::clone(&metrics),
     };
-    let probes = serve::serve(options.healthz_port, options.metrics_port, probed, finished);
+    let probes = serve::serve(options.healthz_port, options.metrics_port, answers, finished);
     let work = async {
         let process = Process {
             client,
@@ -164,11 +164,11 @@ impl Process {
                 }
                 false
             });
-            std::future::pending().await
+            std::future::pending::<anyhow::Result<()>>().await
         };
         tokio::select! {
             ended = self.lead(stores, jobs, queues) => ended,
-            () = stopping => Ok(()),
+            never = stopping => never,
             ended = health.supervise(&mut tasks) => {
                 bail!("{ended}: this process ends, for its stores would show the past for ever")
             }

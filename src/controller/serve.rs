@@ -73,15 +73,15 @@ impl Probed {
 pub async fn serve(
     healthz_port: u16,
     metrics_port: u16,
-    probed: Probed,
+    state: Probed,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let (healthz, readyz) = (probed.clone(), probed.clone());
+    let (healthz, readyz) = (state.clone(), state.clone());
     let probes = Router::new()
         .route("/healthz", get(async move || healthz.healthz()))
         .route("/readyz", get(async move || readyz.readyz()));
     let kind = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
-    let metrics = Router::new().route("/metrics", get(async move || (kind, probed.page())));
+    let metrics = Router::new().route("/metrics", get(async move || (kind, state.page())));
     tokio::try_join!(
         listen(healthz_port, "--healthzPort", probes, stop.clone()),
         listen(metrics_port, "--metricsPort", metrics, stop)

@@ -167,8 +167,8 @@ fn canary_weight(rollout: &Rollout) -> Option<i64> {
     let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
     let done = status.promote_full == Some(true) || index >= canary.steps.len();
     let reached = || {
-        let so_far = canary.steps.iter().take(index + 1).rev();
-        so_far.filter_map(|step| step.set_weight).next()
+        let mut so_far = canary.steps.iter().take(index + 1).rev();
+        so_far.find_map(|step| step.set_weight)
     };
     Some(if done { 100 } else { reached().map_or(0, i64::from) })
 }

@@ -121,6 +121,7 @@ impl Queue {
 /// The lines of all queues.
 pub fn page(queues: &[&Queue], page: &mut Page) {
     type Read = fn(&Queue) -> f64;
+    type Bucketed = fn(&State) -> &Histogram;
     let numbers: [(&str, &str, &str, Read); 5] = [
         ("workqueue_adds_total", "counter", "Wishes for a pass", |q| {
             as_number(q.state.lock().adds)
@@ -156,7 +157,7 @@ pub fn page(queues: &[&Queue], page: &mut Page) {
             page.sample(name, &[("name", queue.name)], read(queue));
         }
     }
-    let histograms: [(&str, &str, fn(&State) -> &Histogram); 2] = [
+    let histograms: [(&str, &str, Bucketed); 2] = [
         (
             "workqueue_queue_duration_seconds",
             "How long objects waited for their pass",
