@@ -60,7 +60,8 @@ pub async fn check(client: &Client, options: &Options) -> anyhow::Result<()> {
 async fn look(client: &Client, options: &Options) -> Result<(), Obstacle> {
     let served = match client.list_api_group_resources(API_VERSION).await {
         Ok(served) => served,
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
+        // Without a version, it is no Status that says so.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
             return Err(Obstacle::Missing(other_version(client).await?));
         }
         Err(error) => return Err(error.into()),

@@ -28,6 +28,7 @@ use crate::api::names::events;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
+use crate::engine::plan::Intent;
 use crate::engine::{self, Notice, Plan, Refusal, RefusalKind};
 
 /// How long a change of mere counters waits for a weightier one to be written with.
@@ -236,7 +237,13 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
             Done::Taken(by) => return Ok(Outcome::Taken(by)),
         }
     }
-    let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;
+    // The store does not show yet what this pass has written.
+    let revision = intents.iter().find_map(|intent| match intent {
+        Intent::PatchRollout { revision, .. } => *revision,
+        _ => None,
+    });
+    let revision = revision.unwrap_or_else(|| observed::revision(&rollout.metadata));
+    let wait = commit(ctx, rollout, revision, &status, version.as_deref(), now).await?;
     ctx.events.publish(&about, notices);
     let wake = [wake, wait].into_iter().flatten().min();
     let after = wake.map_or(ctx.resync, |at| {
@@ -254,6 +261,7 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
 async fn commit(
     ctx: &Context,
     rollout: &Rollout,
+    revision: i64,
     status: &RolloutStatus,
     version: Option<&str>,
     now: Timestamp,
@@ -305,12 +313,12 @@ async fn commit(
     ctx.written
         .note(uid, Kind::Root, name, written.as_deref(), false, now);
     ctx.metrics.phase_is(uid, status.phase.as_deref());
-    log_transition(rollout, &before, &after);
+    log_transition(rollout, revision, &before, &after);
     Ok(None)
 }
 
 /// One line for each transition of the phase or the step; nothing for mere counts.
-fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
+fn log_transition(rollout: &Rollout, revision: i64, before: &Value, after: &Value) {
     let keys = ["phase", "currentStepIndex", "stableRS", "currentPodHash", "abort"];
     if keys.iter().all(|key| before.get(key) == after.get(key)) {
         return;
@@ -322,14 +330,15 @@ fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
             .unwrap_or_default()
             .to_owned()
     };
+    let message = Some(text("message")).filter(|message| !message.is_empty());
     tracing::info!(
         namespace = rollout.metadata.namespace.as_deref().unwrap_or_default(),
         name = observed::name(&rollout.metadata),
-        revision = observed::revision(&rollout.metadata),
+        revision,
         step = after.get("currentStepIndex").and_then(serde_json::Value::as_i64),
         phase = text("phase"),
         "{}",
-        text("message"),
+        message.as_deref().unwrap_or("all is done"),
     );
 }
 

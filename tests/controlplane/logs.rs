@@ -55,7 +55,10 @@ fn a_canary_is_a_line_for_each_transition_and_nothing_is_repeated() {
             *seen.entry(fields.to_string()).or_default() += 1;
             if fields["name"] == "app" {
                 for key in ["name", "revision", "phase", "message"] {
-                    assert!(!fields[key].is_null(), "{key} is missing in {line}");
+                    assert!(
+                        !fields[key].is_null() && fields[key] != "",
+                        "{key} is missing in {line}"
+                    );
                 }
                 if fields["revision"] == 2
                     && let Some(step) = fields["step"].as_i64()

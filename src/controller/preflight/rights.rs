@@ -203,7 +203,7 @@ pub(super) async fn check(client: &Client, options: &Options) -> Result<(), Obst
     let answers = match try_join_all(answers).await {
         Ok(answers) => answers,
         // Not every API server lets one ask. Then the calls themselves will tell.
-        Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {
+        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => {
             tracing::warn!(error = %status.message, "cannot ask which rights this controller has");
             return Ok(());
         }
