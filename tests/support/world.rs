@@ -33,6 +33,9 @@ pub const ANALYSIS_TEMPLATE: Kind = ("argoproj.io", "v1alpha1", "AnalysisTemplat
 pub const REPLICA_SET: Kind = ("apps", "v1", "ReplicaSet");
 pub const EVENT: Kind = ("", "v1", "Event");
 pub const SERVICE: Kind = ("", "v1", "Service");
+pub const ENDPOINT_SLICE: Kind = ("discovery.k8s.io", "v1", "EndpointSlice");
+pub const POD: Kind = ("", "v1", "Pod");
+pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment");
 pub const LEASE: Kind = ("coordination.k8s.io", "v1", "Lease");
 
 /// A namespace of the cluster, empty at first.
@@ -171,11 +174,11 @@ impl World {
 
     /// Tries to create an object.
     pub async fn try_create(&self, mut object: Value) -> kube::Result<Value> {
-        let kind = [ROLLOUT, ANALYSIS_RUN, ANALYSIS_TEMPLATE]
+        let kind = [ROLLOUT, ANALYSIS_RUN, ANALYSIS_TEMPLATE, DEPLOYMENT]
             .into_iter()
             .find(|k| object["kind"] == k.2)
             .unwrap();
-        if !self.instance.is_empty() && kind != ANALYSIS_TEMPLATE {
+        if !self.instance.is_empty() && kind != ANALYSIS_TEMPLATE && kind != DEPLOYMENT {
             let label = "argo-rollouts.argoproj.io/controller-instance-id";
             object["metadata"]["labels"][label] = json!(self.instance);
         }
