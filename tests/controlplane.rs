@@ -17,10 +17,14 @@ mod support;
 
 #[path = "controlplane/analysis.rs"]
 mod analysis;
+#[path = "controlplane/blue_green.rs"]
+mod blue_green;
 #[path = "controlplane/cost.rs"]
 mod cost;
 #[path = "controlplane/death.rs"]
 mod death;
+#[path = "controlplane/events.rs"]
+mod events;
 #[path = "controlplane/input.rs"]
 mod input;
 #[path = "controlplane/instances.rs"]

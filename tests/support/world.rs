@@ -33,6 +33,7 @@ pub const ANALYSIS_TEMPLATE: Kind = ("argoproj.io", "v1alpha1", "AnalysisTemplat
 pub const REPLICA_SET: Kind = ("apps", "v1", "ReplicaSet");
 pub const EVENT: Kind = ("", "v1", "Event");
 pub const SERVICE: Kind = ("", "v1", "Service");
+pub const ENDPOINT_SLICE: Kind = ("discovery.k8s.io", "v1", "EndpointSlice");
 pub const POD: Kind = ("", "v1", "Pod");
 pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment");
 pub const DISRUPTION_BUDGET: Kind = ("policy", "v1", "PodDisruptionBudget");
