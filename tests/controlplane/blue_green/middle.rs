@@ -125,8 +125,14 @@ fn a_restart_replaces_the_pods_of_both_sides_one_at_a_time() {
         let mut shop = Shop::with(world, spec).await;
         shop.previewed("app:v2").await;
         let before = names(&shop).await;
-        // Times on the wire are whole seconds: the pods have to be older than the next one.
-        let next = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 1).unwrap();
+        // Times on the wire are whole seconds: all pods are older than the second after the youngest.
+        let pods = shop.list(POD, "app=app").await;
+        let created = pods.iter().map(|pod| {
+            text(pod, "/metadata/creationTimestamp")
+                .parse::<jiff::Timestamp>()
+                .unwrap()
+        });
+        let next = created.max().unwrap() + jiff::SignedDuration::from_secs(1);
         shop.patch(NAME, json!({"spec": {"restartAt": next.to_string()}}))
             .await;
         shop.until_rollout(NAME, "restarted", |r| {

@@ -127,7 +127,7 @@ fn the_old_side_goes_when_its_delay_is_over_and_no_slice_leads_to_it() {
     }
     let goes = look(-1, &["r-new-a"], &["r-new-a"]);
     assert_eq!(scaled(&goes), [("r-old".to_owned(), 4, 0)]);
-    assert_eq!(noted(&goes, "r-old", DEADLINE), REMOVED);
+    assert_eq!(noted(&goes, "r-old", DEADLINE), Some(REMOVED.to_owned()));
     // Its delay begins when the promotion is committed.
     let sets = vec![replica_set("old", 1, 4, 4), replica_set("new", 2, 4, 4)];
     let begins = plan_at(
@@ -140,7 +140,7 @@ fn the_old_side_goes_when_its_delay_is_over_and_no_slice_leads_to_it() {
         ),
         0,
     );
-    assert_eq!(noted(&begins, "r-old", DEADLINE), Some(Some(at(7))));
+    assert_eq!(noted(&begins, "r-old", DEADLINE), Some(at(7)));
     assert_eq!(noted(&begins, "r-old", MARK), None);
 }
 
@@ -178,15 +178,15 @@ fn beyond_the_limit_of_revisions_old_sides_go_at_once_but_not_before_the_slices(
     lead(&mut world, "active", &["r-new-a"]);
     let plan = plan_at(&world, 0);
     assert_eq!(scaled(&plan), [("r-older".to_owned(), 4, 0)]);
-    assert_eq!(noted(&plan, "r-old", DEADLINE), Some(Some(at(30))));
+    assert_eq!(noted(&plan, "r-old", DEADLINE), Some(at(30)));
 }
 
 #[test]
 fn the_new_side_of_an_abort_has_its_own_delay_and_never_goes_with_zero() {
     let spec = |seconds: i64| json!({"abortScaleDownDelaySeconds": seconds});
     let begins = plan_at(&update(&spec(5), &aborted(), sides(4, 4), "old", "new"), 0);
-    assert_eq!(noted(&begins, "r-new", DEADLINE), Some(Some(at(5))));
-    assert_eq!(noted(&begins, "r-new", MARK), Some(Some("true".to_owned())));
+    assert_eq!(noted(&begins, "r-new", DEADLINE), Some(at(5)));
+    assert_eq!(noted(&begins, "r-new", MARK), Some("true".to_owned()));
     let not_yet = plan_at(&update(&spec(5), &aborted(), sides(3, 4), "old", "new"), 0);
     assert_eq!(noted(&not_yet, "r-new", DEADLINE), None, "stable does not stand");
     let never = plan_at(&update(&spec(0), &aborted(), sides(4, 4), "old", "new"), 0);
@@ -225,8 +225,8 @@ fn only_a_version_that_was_stable_has_the_fast_way_back() {
     assert_eq!(switched(&back_to(&[(DEADLINE, &at(9))])), to("active", "new"));
     let marked = back_to(&[(DEADLINE, &at(9)), (MARK, "true")]);
     assert_eq!(switched(&marked), []);
-    assert_eq!(noted(&marked, "r-new", DEADLINE), REMOVED);
-    assert_eq!(noted(&marked, "r-new", MARK), REMOVED);
+    assert_eq!(noted(&marked, "r-new", DEADLINE), Some(REMOVED.to_owned()));
+    assert_eq!(noted(&marked, "r-new", MARK), Some(REMOVED.to_owned()));
     assert_eq!(marked.status.pause_conditions[0].reason, "BlueGreenPause");
 }
 
@@ -234,7 +234,7 @@ fn only_a_version_that_was_stable_has_the_fast_way_back() {
 fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once() {
     // Which notes the version between has, and what becomes of the mark.
     for (notes, stable, want) in [
-        (vec![], "old", Some(Some("true".to_owned()))),
+        (vec![], "old", Some("true".to_owned())),
         (vec![(DEADLINE, at(9))], "old", None),
         (vec![], "between", None),
     ] {
