@@ -29,11 +29,17 @@ mod events;
 mod input;
 #[path = "controlplane/instances.rs"]
 mod instances;
+#[path = "controlplane/owners.rs"]
+mod owners;
+#[path = "controlplane/pods.rs"]
+mod pods;
 #[path = "controlplane/progress.rs"]
 mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
+#[path = "controlplane/workloads.rs"]
+mod workloads;
 #[path = "controlplane/writes.rs"]
 mod writes;
