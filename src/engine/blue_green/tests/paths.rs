@@ -231,6 +231,31 @@ fn only_a_version_that_was_stable_has_the_fast_way_back() {
 }
 
 #[test]
+fn a_rollback_within_the_window_skips_pause_and_analysis() {
+    for (window, created, goes) in [
+        (1, "2026-01-02T10:00:00Z", true),
+        (0, "2026-01-02T10:00:00Z", false),
+        (1, "2026-01-02T11:30:00Z", false),
+    ] {
+        let mut sets = sides(4, 4);
+        sets[1].metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
+        let mut world = update(
+            &json!({"autoPromotionEnabled": false}),
+            &json!({}),
+            sets,
+            "old",
+            "new",
+        );
+        let spec = &mut Arc::make_mut(&mut world.rollout).spec;
+        spec.rollback_window = Some(serde_json::from_value(json!({"revisions": window})).unwrap());
+        let plan = plan_at(&world, 0);
+        let want = if goes { to("active", "new") } else { vec![] };
+        assert_eq!(switched(&plan), want, "{window} {created}");
+        assert_eq!(plan.status.pause_conditions.is_empty(), goes);
+    }
+}
+
+#[test]
 fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once() {
     // Which notes the version between has, and what becomes of the mark.
     for (notes, stable, want) in [
@@ -259,7 +284,7 @@ fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once
 fn the_version_between_is_production_until_the_next_one_is_ready_and_follows_an_autoscaler() {
     let sets = vec![
         replica_set("old", 1, 4, 4),
-        replica_set("between", 2, 2, 2),
+        annotated(replica_set("between", 2, 2, 2), &[(DEADLINE, &at(-1))]),
         replica_set("new", 3, 4, 4),
     ];
     let world = update(
@@ -271,6 +296,7 @@ fn the_version_between_is_production_until_the_next_one_is_ready_and_follows_an_
     );
     let plan = plan_at(&world, 0);
     assert_eq!(scaled(&plan), [("r-between".to_owned(), 2, 4)]);
+    assert_eq!(noted(&plan, "r-between", DEADLINE), Some(REMOVED.to_owned()));
     assert_eq!(switched(&plan), []);
     // What goes back does so to stable; until then production grows with the demand where it is.
     let sets = vec![replica_set("old", 1, 4, 1), replica_set("new", 2, 2, 2)];
