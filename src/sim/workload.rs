@@ -50,25 +50,32 @@ impl Cluster {
 
     /// An eviction: the pod goes, and its ReplicaSet replaces it.
     pub(super) fn evict(&mut self, name: &str, uid: &str) -> Result<Write, Refused> {
-        let pod = self.shown_pods.get(name).ok_or(Refused::Missing)?;
-        if observed::uid(&pod.metadata) != uid {
-            return Err(Refused::Moved);
-        }
-        let owner = self
-            .pods
-            .iter_mut()
-            .find(|(_, pods)| pods.all.iter().any(|pod| pod.name == name));
-        let (owner, pods) = owner.ok_or(Refused::Missing)?;
-        pods.all.retain(|pod| pod.name != name);
-        let owner = owner.clone();
-        self.wake_pods(&owner);
-        self.pods_changed(&owner);
-        Ok(Write {
+        let done = Write {
             kind: Kind::Pod,
             name: name.to_owned(),
             version: 0,
             created: false,
-        })
+        };
+        // One that is gone already is what was wanted.
+        let Some(pod) = self.shown_pods.get(name) else {
+            return Ok(done);
+        };
+        if observed::uid(&pod.metadata) != uid {
+            return Err(Refused::Moved);
+        }
+        let mut owner = None;
+        for (replica_set, pods) in &mut self.pods {
+            let before = pods.all.len();
+            pods.all.retain(|pod| pod.name != name);
+            if pods.all.len() < before {
+                owner = Some(replica_set.clone());
+            }
+        }
+        if let Some(owner) = owner {
+            self.wake_pods(&owner);
+            self.pods_changed(&owner);
+        }
+        Ok(done)
     }
 
     /// Brings the objects of the pods of a ReplicaSet up to date, where single pods are shown.

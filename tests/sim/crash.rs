@@ -1,6 +1,7 @@
 //! A controller that dies and begins again arrives where one that lives arrives, by the same steps.
 
 use serde_json::{Value, json};
+use serin::api::names::annotations::SCALE_DOWN_DEADLINE;
 use serin::sim::{Cluster, Faults, Step};
 
 use super::case::Case;
@@ -59,12 +60,22 @@ fn timeless(cluster: &Cluster) -> Value {
     let sets: Vec<Value> = cluster
         .replica_sets
         .all()
-        .map(|(name, rs)| json!({"name": name, "spec": rs.spec.replicas, "notes": rs.metadata.annotations}))
+        .map(|(name, rs)| {
+            let mut notes = rs.metadata.annotations.clone().unwrap_or_default();
+            // A moment.
+            notes.remove(SCALE_DOWN_DEADLINE);
+            json!({"name": name, "spec": rs.spec.replicas, "notes": notes})
+        })
         .collect();
     let runs: Vec<Value> = cluster
         .runs
         .all()
         .map(|(name, run)| json!({"name": name, "phase": run.status.as_ref().map(|s| s.phase.as_str())}))
+        .collect();
+    let services: Vec<Value> = cluster
+        .services
+        .all()
+        .map(|(name, _)| json!({"name": name, "selects": cluster.selected(name), "leadsTo": cluster.led_to(name)}))
         .collect();
     let mut status = serde_json::to_value(cluster.status()).unwrap();
     forget_times(&mut status);
@@ -73,6 +84,7 @@ fn timeless(cluster: &Cluster) -> Value {
         "notes": cluster.rollout().metadata.annotations,
         "replicaSets": sets,
         "runs": runs,
+        "services": services,
     })
 }
 
