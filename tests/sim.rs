@@ -75,10 +75,19 @@ fn whole(case: &case::Case) -> Result<(), String> {
             }
         };
         let rules = [
-            ("promise 2, capacity before traffic,", promises::capacity(cluster, step)),
-            ("promise 3, traffic before pods,", convergence.check(cluster, step)),
+            (
+                "promise 2, capacity before traffic,",
+                promises::capacity(cluster, step),
+            ),
+            (
+                "promise 3, traffic before pods,",
+                convergence.check(cluster, step),
+            ),
             ("promise 4, bounds,", promises::within_bounds(cluster, step)),
-            ("promise 6, a word for every wait,", promises::message(cluster, step)),
+            (
+                "promise 6, a word for every wait,",
+                promises::message(cluster, step),
+            ),
             (
                 "promise 8, no data is not bad data,",
                 promises::no_data(case, cluster, step),

@@ -12,8 +12,8 @@ use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 
-/// How long until pods that could not be evicted are looked at again when nothing is heard of them: a budget that says no
-/// does not say when it says yes.
+/// How long until pods that were asked to go are looked at again when nothing is heard of them: a budget that says no does
+/// not say when it says yes.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether a restart is asked for that is not through.
@@ -43,7 +43,6 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         draft.status.restarted_at.clone_from(&ctx.spec.restart_at);
         return;
     }
-    draft.wake_at(draft.now.checked_add(AGAIN).unwrap_or(draft.now));
     let mut shared = budget(ctx, &in_order(ctx), ctx.replicas);
     for rs in in_order(ctx) {
         // Under blue-green each side answers for itself: what the preview has is nothing to production.
@@ -67,6 +66,19 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
             });
         }
     }
+    // Where no pod may go, a change of the counts says when one may; but nobody tells of a budget that says yes by now, nor
+    // of pods that catch up with the counts.
+    if !draft.intents.is_empty() || lags(ctx) {
+        draft.wake_at(draft.now.checked_add(AGAIN).unwrap_or(draft.now));
+    }
+}
+
+/// Whether the counters of the ReplicaSets and their pods tell different things: one of the two is late.
+fn lags(ctx: &Context) -> bool {
+    ctx.all().any(|rs| {
+        let ready = pods::of(ctx.observed, rs).iter().filter(|pod| pod.is_ready());
+        i64::try_from(ready.count()) != Ok(i64::from(rs.status.ready_replicas))
+    })
 }
 
 /// The ReplicaSets in the order in which their pods go.

@@ -45,9 +45,10 @@ impl Cluster {
 
     /// Whether a Service leads to a pod of the ReplicaSet of this name.
     pub fn leads_to(&self, service: &str, replica_set: &str) -> bool {
-        self.led_to(service)
-            .iter()
-            .any(|pod| pod.strip_prefix(replica_set).is_some_and(|rest| rest.starts_with('-')))
+        self.led_to(service).iter().any(|pod| {
+            pod.strip_prefix(replica_set)
+                .is_some_and(|rest| rest.starts_with('-'))
+        })
     }
 
     /// A Service that its user wrote: it selects all pods of the Rollout.

@@ -145,6 +145,9 @@ impl Cluster {
                 ..Pod::default()
             }
         };
-        pods.all.iter().map(|pod| (pod.name.clone(), object(pod))).collect()
+        pods.all
+            .iter()
+            .map(|pod| (pod.name.clone(), object(pod)))
+            .collect()
     }
 }

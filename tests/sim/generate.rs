@@ -250,8 +250,7 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
         faults(mortal),
     );
     (size, rules, what, course, time, beyond(kind, rich)).prop_map(
-        move
-        |(
+        move |(
             (replicas, (surge, unavailable)),
             (min_ready, deadline, deadline_abort, window, threshold),
             (steps, background),

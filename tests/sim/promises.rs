@@ -178,7 +178,8 @@ impl Convergence {
 }
 
 /// Promise 4, bounds: of a canary those of maxSurge and maxUnavailable; of blue-green: no side is larger than the
-/// replicas, only the new and the stable one grow, and the stable one and the one that answers never shrink below them.
+/// replicas, only the new, the stable and the one that answers grow,
+/// and the latter two never shrink below them.
 pub fn within_bounds(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let Step::Applied { observed, intent, .. } = step else {
         return Ok(());
@@ -199,8 +200,8 @@ pub fn within_bounds(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let answers = cluster.selected(ACTIVE) == hash;
     let wrong = if to > from && i64::from(to) > replicas {
         "more pods than replicas"
-    } else if to > from && !is_stable && !is_new {
-        "neither the new nor the stable side grows"
+    } else if to > from && !is_stable && !is_new && !answers {
+        "an old side grows"
     } else if to < from && i64::from(to) < replicas && (is_stable || answers) {
         "fewer pods than replicas of the side that has to stand"
     } else {
@@ -257,7 +258,9 @@ pub fn no_data(case: &Case, cluster: &Cluster, step: &Step<'_>) -> Result<(), St
         return Err(format!("aborted without a bad verdict: {cause}"));
     };
     let name = observed::name(&run.metadata);
-    let truth = cluster.outcome_of(name).ok_or("a run that the world does not know")?;
+    let truth = cluster
+        .outcome_of(name)
+        .ok_or("a run that the world does not know")?;
     let unanswered = i64::from(truth.silent) > i64::from(case.error_limit);
     let (expected, word) = if unanswered || truth.phase == AnalysisPhase::Error {
         (AnalysisPhase::Error, "consecutiveErrorLimit")

@@ -147,7 +147,11 @@ pub fn summary(status: &RolloutStatus) -> String {
             " active {} preview {}{}",
             bg.active_selector.as_deref().unwrap_or("-"),
             bg.preview_selector.as_deref().unwrap_or("-"),
-            if bg.scale_up_preview_check_point == Some(true) { " checked" } else { "" },
+            if bg.scale_up_preview_check_point == Some(true) {
+                " checked"
+            } else {
+                ""
+            },
         );
         for run in [
             &bg.pre_promotion_analysis_run_status,
@@ -210,10 +214,7 @@ pub fn bounds(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let available =
         |rs: &ReplicaSet| i64::from(rs.status.available_replicas.min(rs.spec.replicas.unwrap_or(1)));
     let seen: i64 = observed.replica_sets.iter().map(|rs| available(rs)).sum();
-    let floor = before
-        .available
-        .min(seen)
-        .min(replicas - unavailable - unseen);
+    let floor = before.available.min(seen).min(replicas - unavailable - unseen);
     if after.available < floor {
         return Err(format!(
             "{} leaves {} pods available, fewer than {floor} (before it {}, replicas {replicas}, {posts:?}, {unseen} lost \

@@ -52,6 +52,24 @@ fn the_oldest_stable_pod_goes_first_and_only_as_many_as_may_be_missing() {
     world.replica_sets[0] = replica_set("old", 1, 2, 1).into();
     world.pods.get_mut("old-uid").unwrap().pop();
     assert!(evicted(&world, 2).is_empty());
+    assert_ne!(
+        plan_at(&world, 2).wake,
+        None,
+        "the pods say otherwise than the counts"
+    );
+    add_pod(
+        &mut world,
+        "old",
+        "old-c",
+        1,
+        &json!({"conditions": [{"type": "Ready", "status": "False"}]}),
+    );
+    assert_eq!(
+        plan_at(&world, 2).wake,
+        None,
+        "nobody is asked: a change will tell"
+    );
+    world.pods.get_mut("old-uid").unwrap().pop();
     // It is: the next, and when no stable one is left, those of the new revision.
     world.replica_sets[0] = replica_set("old", 1, 2, 2).into();
     add_pod(&mut world, "old", "old-c", 1, &json!({}));
