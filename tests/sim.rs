@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail a test as the tests do")]
 #![allow(missing_docs, reason = "the names of the properties say it")]
 
+#[path = "sim/autoscale.rs"]
+mod autoscale;
 #[path = "sim/case.rs"]
 mod case;
 #[path = "sim/crash.rs"]
@@ -19,6 +21,8 @@ mod generate;
 mod hands;
 #[path = "sim/promises.rs"]
 mod promises;
+#[path = "sim/upgrade.rs"]
+mod upgrade;
 #[path = "sim/watcher.rs"]
 mod watcher;
 
@@ -84,6 +88,10 @@ fn whole(case: &case::Case) -> Result<(), String> {
                 convergence.check(cluster, step),
             ),
             ("promise 4, bounds,", promises::within_bounds(cluster, step)),
+            (
+                "promise 4, no gap in the hand-over,",
+                promises::hand_over(case, cluster, step),
+            ),
             (
                 "promise 6, a word for every wait,",
                 promises::message(cluster, step),
@@ -182,4 +190,42 @@ fn a_good_image_heals_every_state() {
         },
         hands::heal,
     );
+}
+
+/// Promise 9, an upgrade moves no pod.
+#[test]
+fn an_upgrade_of_the_controller_moves_no_pod() {
+    let world = World {
+        healthy: true,
+        slow: false,
+        mortal: false,
+        background: false,
+        actions: generate::patient_users,
+        ..WORLD
+    };
+    holds(300, world, upgrade::moves_nothing);
+}
+
+#[test]
+fn an_autoscaler_scales_3_to_12_to_4_in_the_middle_of_a_canary_bounds_hold_the_ratio_follows_it_completes() {
+    autoscale::canary();
+}
+
+#[test]
+fn an_autoscaler_scales_3_to_12_to_4_in_the_middle_of_a_blue_green_rollout_both_sides_follow_it_completes() {
+    autoscale::blue_green();
+}
+
+/// `failFast` gives up long before the deadline, whatever the steps, and says why.
+#[test]
+fn new_pods_that_crash_are_given_up_by_fail_fast() {
+    let world = World {
+        healthy: true,
+        good: true,
+        background: false,
+        kind: Kind::Canary,
+        actions: generate::only_an_update,
+        ..WORLD
+    };
+    holds(500, world, hands::gives_up);
 }

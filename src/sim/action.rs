@@ -119,7 +119,7 @@ impl Cluster {
             Action::SetField(pointer, value) => self.set(pointer, value.clone()),
             Action::SetWorkloadImage(image) => self.set_workload_image(image),
             Action::Restart => self.set("/restartAt", json!(self.second().0.to_string())),
-            Action::Upgrade => self.library = if self.library.is_empty() { "z" } else { "" },
+            Action::Upgrade => self.library = if self.library.is_empty() { "u" } else { "" },
             Action::BreakPods { image, count, back } => self.break_pods(image, *count, *back),
             Action::LosePods { image, count } => self.lose_pods(image, *count),
         }

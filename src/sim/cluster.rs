@@ -181,6 +181,12 @@ impl Cluster {
         sum
     }
 
+    /// All pods that are ready now.
+    pub fn ready(&self) -> i64 {
+        let pods = self.pods.values().flat_map(|pods| &pods.all);
+        i64::try_from(pods.filter(|pod| pod.is_ready(self.now)).count()).unwrap_or(i64::MAX)
+    }
+
     /// Pods of the ReplicaSet with this pod template hash: asked for, existing, available.
     pub fn pods_of(&self, hash: &str) -> (i64, i64, i64) {
         let found = self

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::Cluster;
 use crate::api::replica_set::{ReplicaSet, ReplicaSetStatus};
+use crate::engine::duration::whole_second;
 
 /// When the pods of an image become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,10 @@ impl Pod {
     }
 
     fn available_at(&self, min_ready: SignedDuration) -> Option<Timestamp> {
-        self.ready?.checked_add(min_ready).ok()
+        // Counted from whole seconds, as in Kubernetes.
+        let ready = self.ready?;
+        let at = whole_second(ready).checked_add(min_ready).ok()?;
+        Some(at.max(ready))
     }
 }
 

@@ -5,14 +5,14 @@ use serin::api::names::annotations::SCALE_DOWN_DEADLINE;
 use serin::sim::{Cluster, Faults, Step};
 
 use super::case::Case;
-use super::watcher::{course, run};
+use super::watcher::{Rule, course, run};
 
 /// What a run has done, without its times.
 #[derive(Debug, PartialEq)]
-struct Deeds {
+pub struct Deeds {
     /// Every committed pair of revision and cursor, in order.
-    cursor: Vec<(Option<String>, Option<i32>)>,
-    end: Value,
+    pub cursor: Vec<(Option<String>, Option<i32>)>,
+    pub end: Value,
 }
 
 /// Runs the case with and without its crashes. Users who act when all is quiet act at the same state in both.
@@ -21,7 +21,8 @@ pub fn changes_nothing(case: &Case) -> Result<(), String> {
         faults: Faults::default(),
         ..case.clone()
     };
-    let (with, without) = (deeds(case)?, deeds(&living)?);
+    let mut nothing = |_: &Cluster, _: &Step<'_>| Ok(());
+    let (with, without) = (deeds(case, &mut nothing)?, deeds(&living, &mut nothing)?);
     if with == without {
         return Ok(());
     }
@@ -34,16 +35,17 @@ pub fn changes_nothing(case: &Case) -> Result<(), String> {
     ))
 }
 
-fn deeds(case: &Case) -> Result<Deeds, String> {
+/// Runs a case, under a rule.
+pub fn deeds(case: &Case, rule: Rule<'_>) -> Result<Deeds, String> {
     let mut cursor = Vec::new();
-    let end = run(case, &mut |_, step| {
+    let end = run(case, &mut |cluster, step| {
         if let Step::Committed { after, .. } = step {
             let now = (after.current_pod_hash.clone(), after.current_step_index);
             if cursor.last() != Some(&now) {
                 cursor.push(now);
             }
         }
-        Ok(())
+        rule(cluster, step)
     })?;
     Ok(Deeds {
         cursor,

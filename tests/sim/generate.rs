@@ -45,6 +45,11 @@ pub fn anything() -> BoxedStrategy<Vec<(When, Action)>> {
     updated(prop::collection::vec((when(), action()), 0..7)).boxed()
 }
 
+/// An update, and nothing else.
+pub fn only_an_update() -> BoxedStrategy<Vec<(When, Action)>> {
+    updated(Just(Vec::new())).boxed()
+}
+
 /// As [`anything`], but the pods stay as they are.
 pub fn users() -> BoxedStrategy<Vec<(When, Action)>> {
     updated(prop::collection::vec((when(), user_action()), 0..7)).boxed()

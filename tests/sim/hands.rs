@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use serin::engine::plan::Intent;
-use serin::sim::{Action, Cluster, Simulation, Step, When};
+use serin::sim::{Action, Cluster, Readiness, Simulation, Step, When};
 
 use super::case::{ACTIVE, Case};
 use super::end;
@@ -189,4 +189,31 @@ fn is_healthy(simulation: &Simulation) -> Result<(), String> {
         summary(&status),
         simulation.cluster.capacity()
     ))
+}
+
+/// A new revision whose pods crash is given up by `failFast`, unless too few of them were asked for.
+pub fn gives_up(case: &Case) -> Result<(), String> {
+    let crashing = Case {
+        pods: vec![case.pods[0], Readiness::Crashes, case.pods[2]],
+        shows_pods: true,
+        fail_fast: Some(case.fail_fast.unwrap_or((1, 5))),
+        deadline: 600,
+        ..case.clone()
+    };
+    let end = run(&crashing, &mut |_, _| Ok(()))?;
+    let status = end.cluster.status();
+    let (asked, _, _) = end
+        .cluster
+        .pods_of(status.current_pod_hash.as_deref().unwrap_or_default());
+    let enough = asked >= i64::from(crashing.fail_fast.map_or(1, |(pods, _)| pods.max(1)));
+    let message = status.message.clone().unwrap_or_default();
+    let aborted = status.abort == Some(true);
+    if (aborted && !message.contains("failFast: ")) || (!aborted && enough) {
+        return Err(format!(
+            "{asked} pods crash: {}\n{}",
+            summary(&status),
+            course(&crashing)
+        ));
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use serin::engine::plan::{Intent, ReplicaSetPatch, ServicePatch};
 use serin::engine::{Observed, observed, services};
 use serin::sim::{Action, Cluster, Step};
 
-use super::case::{ACTIVE, CANARY, Case, PREVIEW};
+use super::case::{ACTIVE, CANARY, Case, PREVIEW, ScaleDown};
 use super::watcher::{bounds, short};
 
 pub fn blue_green(observed: &Observed) -> Option<&BlueGreenStrategy> {
@@ -367,4 +367,35 @@ fn is_good(status: &RolloutStatus, observed: &Observed, kind: &str) -> bool {
         observed::name(&run.metadata).contains(kind)
             && run.status.as_ref().map(|s| s.phase) == Some(AnalysisPhase::Successful)
     })
+}
+
+/// Promise 4 for `workloadRef`: the Deployment gives up its pods only where the Rollout has others; never at all where
+/// nobody asked for it, and all at once only when the Rollout is healthy.
+pub fn hand_over(case: &Case, cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
+    let Step::Applied {
+        observed,
+        intent: Intent::ScaleWorkload(scale),
+        ..
+    } = step
+    else {
+        return Ok(());
+    };
+    let what = format!("the Deployment goes from {} to {}", scale.from, scale.to);
+    if scale.to >= scale.from {
+        return Err(format!("{what}: that is not down"));
+    }
+    let status = status(observed);
+    match case.workload {
+        None | Some(ScaleDown::Never) => return Err(format!("{what}: nobody asked for it")),
+        Some(ScaleDown::OnSuccess) if status.phase.as_deref() != Some("Healthy") => {
+            return Err(format!("{what}: the Rollout is not healthy yet"));
+        }
+        Some(ScaleDown::OnSuccess | ScaleDown::Progressively) => {}
+    }
+    let seen = observed.replica_sets.iter().map(AsRef::as_ref);
+    let ready = cluster.ready() + cluster.unseen_losses(seen);
+    if ready + i64::from(scale.to) < replicas(observed) {
+        return Err(format!("{what}: the Rollout has {ready} ready pods"));
+    }
+    Ok(())
 }

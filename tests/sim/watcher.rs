@@ -251,11 +251,7 @@ pub fn wakes(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let end = wake.unwrap_or(far);
     let span = end.duration_since(cluster.now);
     let committed = observed.rollout.status.clone().unwrap_or_default();
-    for at in [
-        cluster.now + SignedDuration::from_millis(1),
-        cluster.now + span / 2,
-        end - SignedDuration::from_millis(1),
-    ] {
+    for at in [cluster.now + span / 2, end - SignedDuration::from_millis(1)] {
         let early = plan(observed, at);
         if let Some(intent) = early.intents.first() {
             return Err(format!(
