@@ -13,6 +13,8 @@ pub struct Deeds {
     /// Every committed pair of revision and cursor, in order.
     pub cursor: Vec<(Option<String>, Option<i32>)>,
     pub end: Value,
+    /// The image of each pod template hash.
+    pub images: Vec<(String, String)>,
 }
 
 /// Runs the case with and without its crashes. Users who act when all is quiet act at the same state in both.
@@ -50,7 +52,16 @@ pub fn deeds(case: &Case, rule: Rule<'_>) -> Result<Deeds, String> {
     Ok(Deeds {
         cursor,
         end: timeless(&end.cluster),
+        images: images(&end.cluster),
     })
+}
+
+fn images(cluster: &Cluster) -> Vec<(String, String)> {
+    let image = |(_, rs): (&str, &std::sync::Arc<serin::api::replica_set::ReplicaSet>)| {
+        let hash = serin::engine::observed::pod_hash(&rs.metadata).to_owned();
+        (hash, rs.spec.template.containers()[0].image.to_owned())
+    };
+    cluster.replica_sets.all().map(image).collect()
 }
 
 fn text(deeds: &Deeds) -> String {

@@ -198,6 +198,7 @@ pub fn gives_up(case: &Case) -> Result<(), String> {
         shows_pods: true,
         fail_fast: Some(case.fail_fast.unwrap_or((1, 5))),
         deadline: 600,
+        deadline_abort: false,
         ..case.clone()
     };
     let end = run(&crashing, &mut |_, _| Ok(()))?;

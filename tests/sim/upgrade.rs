@@ -77,36 +77,19 @@ fn moves(intent: &Intent) -> bool {
     }
 }
 
-/// The deeds without the hashes of the library and the number of times that the user has written.
+/// The deeds with images in the place of hashes, and without the number of times that the user has written.
 fn by_meaning(deeds: &Deeds) -> Value {
-    let mut value = json!({"cursor": deeds.cursor, "end": deeds.end});
-    plain(&mut value);
-    value
-}
-
-fn plain(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|key, _| key != "observedGeneration" && key != "templateFingerprint");
-            fields.values_mut().for_each(plain);
-        }
-        Value::Array(items) => items.iter_mut().for_each(plain),
-        Value::String(text) => *text = without_suffix(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    let mut text = json!({"cursor": deeds.cursor, "end": deeds.end}).to_string();
+    for (hash, image) in &deeds.images {
+        text = text.replace(hash, image);
     }
-}
-
-/// Takes the letter of the upgraded library, which no hash has, from every hash in a text.
-fn without_suffix(text: &str) -> String {
-    let is_hash =
-        |word: &str| word.len() > 6 && word.chars().all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c));
-    text.split_inclusive(|c: char| !c.is_ascii_alphanumeric())
-        .map(|part| {
-            let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-            match word.strip_suffix('u').filter(|hash| is_hash(hash)) {
-                Some(hash) => format!("{hash}{}", &part[word.len()..]),
-                None => part.to_owned(),
-            }
-        })
-        .collect()
+    let mut value: Value = serde_json::from_str(&text).unwrap();
+    let status = value["end"]["status"].as_object_mut().unwrap();
+    status.remove("observedGeneration");
+    status.remove("templateFingerprint");
+    for list in ["replicaSets", "runs"] {
+        let items = value["end"][list].as_array_mut().unwrap();
+        items.sort_by_key(|item| item["name"].to_string());
+    }
+    value
 }
