@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::observed::{self, Observed};
 use super::plan::{Intent, Notice, ServicePatch};
 use super::validate::Invalid;
+use crate::api::common::PodTemplate;
 use crate::api::names::{annotations, events, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutSpec};
@@ -78,8 +79,17 @@ pub fn refers_to(rollout: &Rollout, service: &str) -> bool {
 pub fn check(observed: &Observed) -> Result<(), Invalid> {
     let rollout = &observed.rollout;
     let own = observed::name(&rollout.metadata);
-    let template = rollout.spec.template.clone().unwrap_or_default().labels();
-    for (path, name) in referenced(&rollout.spec) {
+    let referenced = referenced(&rollout.spec);
+    if referenced.is_empty() {
+        return Ok(());
+    }
+    let template = rollout
+        .spec
+        .template
+        .as_ref()
+        .map(PodTemplate::labels)
+        .unwrap_or_default();
+    for (path, name) in referenced {
         let Some(service) = observed.services.get(name) else {
             return Err(format!(
                 "{path}: Invalid value: \"{name}\": Service \"{name}\" was not found"
