@@ -424,8 +424,10 @@ fn argument(ctx: &Context, arg: &crate::api::rollout::AnalysisRunArgument) -> Re
                 ));
             }
         };
-        // Before the first promotion there is no stable hash; the check before anything moves needs some value.
-        return Ok(Some(rs.map_or("", hash_of).to_owned()));
+        // Before the first promotion there is no stable hash, and before its first pass no ReplicaSet; the check before
+        // anything moves needs some value, and an empty one would make `http://{{args.hash}}.shop` no address.
+        let known = rs.map_or(ctx.observed.identity.pod_hash.as_str(), hash_of);
+        return Ok(Some(known.to_owned()));
     }
     match &from.field_ref {
         Some(field) => fields::read(ctx.rollout, &field.field_path).map(Some),
