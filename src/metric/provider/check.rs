@@ -99,3 +99,6 @@ fn authentication(spec: Option<&Authentication>, field: &str) -> Result<Credenti
     };
     Credential::from_spec(spec.as_ref(), field, Some(&anybody), &mut Redactor::default())
 }
+
+#[cfg(test)]
+mod tests;
