@@ -224,6 +224,33 @@ async fn what_a_server_echoes_of_a_credential_is_struck_out() {
 }
 
 #[tokio::test]
+async fn what_a_token_endpoint_echoes_is_struck_out() {
+    let tokens =
+        Server::start(|request| Answer::status(500, format!("{:?} {}", request.headers, request.body))).await;
+    let asked = Asked::of(Some(Kind::OAuth2), "http://127.0.0.1:1", &tokens.url);
+    for refused in asked.measured(&measurer(None)).await {
+        let shown = format!("{refused:?}");
+        assert!(shown.contains("Basic *****"), "{shown}");
+        let pair = super::base64(b"serin:op3n%20s%3As4me%2F%C3%BC");
+        assert!(!shown.contains("op3n") && !shown.contains(&pair[..12]), "{shown}");
+    }
+    // As a form, too: the first try is refused.
+    let tokens = Server::start(|request| match request.header("authorization") {
+        Some(_) => Answer::status(401, ""),
+        None => Answer::status(500, request.body.clone()),
+    })
+    .await;
+    let asked = Asked::of(Some(Kind::OAuth2), "http://127.0.0.1:1", &tokens.url);
+    for refused in asked.measured(&measurer(None)).await {
+        let shown = format!("{refused:?}");
+        assert!(
+            shown.contains("client_secret=*****") && !shown.contains("op3n"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_counts_when_its_authority_is_given_or_when_it_is_waived() {
     let server = Server::start_tls(|_| Answer::json(ONE)).await;
     let asked = |insecure| Asked {
