@@ -275,30 +275,30 @@ async fn search(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_signs_with_the_credentials_of_its_environment() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let log = Arc::clone(&seen);
+    let answer =
+        json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}).to_string();
+    let url = serve(move |asked| {
+        log.lock().push_str(asked);
+        ("200 OK", answer.clone())
+    })
+    .await;
     let world = with(Setup {
         namespace: "sigv4",
         env: &[
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "4ws-s3cr3t"),
             ("AWS_SESSION_TOKEN", "4ws-s3ssion"),
+            // The address of a metric without one.
+            ("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS", &url),
         ],
         ..Setup::default()
     })
     .await;
-    let seen = Arc::new(Mutex::new(String::new()));
-    let log = Arc::clone(&seen);
-    let url = serve(move |asked| {
-        log.lock().push_str(asked);
-        (
-            "200 OK",
-            json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}).to_string(),
-        )
-    })
-    .await;
-    let sigv4 = "authentication: {sigv4: {region: eu-west-1}}";
     let metric = metric(
         "signed",
-        &format!("prometheus: {{address: '{url}', query: up, {sigv4}}}"),
+        "prometheus: {query: up, authentication: {sigv4: {region: eu-west-1}}}",
     );
     world.run("signed", &metrics(&[metric])).await;
     let run = world.finished("signed").await;

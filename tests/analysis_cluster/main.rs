@@ -13,6 +13,7 @@ use serin::api::analysis::{AnalysisPhase, AnalysisRun};
 use world::{Setup, World, echo, until};
 
 mod credentials;
+mod examples;
 mod jobs;
 mod malformed;
 mod world;
