@@ -16,8 +16,8 @@ use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::observed::{self, Templates, Workload};
 use crate::engine::{Abilities, Identity, Observed, Refusal, services};
-use crate::metric::condition::Condition;
-use crate::metric::provider::supported_providers;
+use crate::metric::condition;
+use crate::metric::provider::{self, supported_providers};
 
 /// The stores of all watched kinds.
 pub struct Stores {
@@ -79,8 +79,9 @@ impl Identities {
 /// What this controller can measure and judge.
 pub fn abilities() -> Abilities {
     Abilities {
-        condition: |text| Condition::parse(text).map(|_| ()).map_err(|e| e.to_string()),
+        condition: condition::check,
         providers: supported_providers(),
+        provider: provider::check,
     }
 }
 
