@@ -11,8 +11,8 @@ to=${1:-deploy}
 tests/cluster/build.sh helm
 helm=$(part_dir helm)/helm
 
-# What only Helm has a use for.
-plain() { sed -E '/^ +(helm\.sh\/chart|helm\.sh\/resource-policy|app\.kubernetes\.io\/managed-by):/d; /^# Source: /d; /^ +annotations:$/{N;/\n +labels:$/s/^[^\n]*\n//}'; }
+# Without what only Helm has a use for.
+plain() { sed -E '/^ +(helm\.sh\/chart|app\.kubernetes\.io\/managed-by):/d; /^# Source: /d'; }
 
 render() { "$helm" template serin charts/serin --namespace serin "$@" | plain; }
 
@@ -29,7 +29,7 @@ metadata:
   labels:
     pod-security.kubernetes.io/enforce: restricted
 YAML
-  render
+  render --set keepCRDs=false
 } >"$to/install.yaml"
 
 {
