@@ -28,7 +28,11 @@ fn workplace(name: &str) -> PathBuf {
     let folder = tempfile(name);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(root("charts/serin/files/alerts.yaml"), folder.join("alerts.yaml")).unwrap();
-    std::fs::copy(root("tests/chart/alerts.test.yaml"), folder.join("alerts.test.yaml")).unwrap();
+    std::fs::copy(
+        root("tests/chart/alerts.test.yaml"),
+        folder.join("alerts.test.yaml"),
+    )
+    .unwrap();
     folder
 }
 
@@ -72,11 +76,20 @@ fn each_alert_is_tested_and_has_its_place_in_the_runbook() {
     for rule in rules() {
         let name = rule["alert"].as_str().unwrap();
         // Once where it is silent, and once where it fires.
-        assert!(tests.matches(&format!("alertname: {name}\n")).count() >= 1, "{name} never fires");
-        assert!(tests.contains(&format!("alertname: {name}}}")), "{name} is never silent");
+        assert!(
+            tests.matches(&format!("alertname: {name}\n")).count() >= 1,
+            "{name} never fires"
+        );
+        assert!(
+            tests.contains(&format!("alertname: {name}}}")),
+            "{name} is never silent"
+        );
         let anchor = format!("docs/runbook.md#{}", name.to_lowercase());
         assert_eq!(rule["annotations"]["runbook"], *anchor);
-        assert!(runbook.contains(&format!("# {name}\n")), "docs/runbook.md has no heading {name}");
+        assert!(
+            runbook.contains(&format!("# {name}\n")),
+            "docs/runbook.md has no heading {name}"
+        );
     }
 }
 
@@ -87,7 +100,9 @@ fn the_panels_of_the_dashboards_can_be_asked() {
         .iter()
         .enumerate()
         .map(|(n, expr)| {
-            let expr = expr.replace("$namespace_label", "exported_namespace").replace("$__rate_interval", "5m");
+            let expr = expr
+                .replace("$namespace_label", "exported_namespace")
+                .replace("$__rate_interval", "5m");
             json!({"record": format!("panel:{n}"), "expr": expr})
         })
         .collect();
@@ -99,7 +114,14 @@ fn the_panels_of_the_dashboards_can_be_asked() {
 /// The words of an expression that look like metrics: those that Serin's have in common.
 fn metrics(expression: &str) -> BTreeSet<String> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let of_ours = ["serin_", "rollout_", "analysis_", "workqueue_", "process_", "controller_"];
+    let of_ours = [
+        "serin_",
+        "rollout_",
+        "analysis_",
+        "workqueue_",
+        "process_",
+        "controller_",
+    ];
     expression
         .split(|c| !word(c))
         .filter(|w| of_ours.iter().any(|prefix| w.starts_with(prefix)))
@@ -112,12 +134,19 @@ fn every_metric_that_is_looked_at_is_one_that_is_served() {
     let documented = std::fs::read_to_string(root("docs/metrics.md")).unwrap();
     let known = |metric: &str| {
         let series = ["_bucket", "_count", "_sum"];
-        let base = series.iter().find_map(|end| metric.strip_suffix(end)).unwrap_or(metric);
+        let base = series
+            .iter()
+            .find_map(|end| metric.strip_suffix(end))
+            .unwrap_or(metric);
         // The list joins names that differ in their last word only.
         let short = base.strip_prefix("rollout_info_replicas").unwrap_or(base);
-        [metric, base, short].iter().any(|name| documented.contains(&format!("`{name}`")))
+        [metric, base, short]
+            .iter()
+            .any(|name| documented.contains(&format!("`{name}`")))
     };
-    let alerts = rules().into_iter().map(|rule| rule["expr"].as_str().unwrap().to_owned());
+    let alerts = rules()
+        .into_iter()
+        .map(|rule| rule["expr"].as_str().unwrap().to_owned());
     let mut seen = BTreeSet::new();
     for expression in panels().into_iter().chain(alerts) {
         seen.extend(metrics(&expression));
