@@ -13,6 +13,8 @@
 mod alerts;
 #[path = "chart/rights.rs"]
 mod rights;
+#[path = "chart/runbook.rs"]
+mod runbook;
 #[path = "chart/world.rs"]
 mod world;
 

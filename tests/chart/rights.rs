@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -178,14 +179,44 @@ fn who_may_edit_a_namespace_may_release_there_and_who_may_view_may_look() {
     }
 }
 
-/// A controller; killed when dropped.
-struct Controller(Child);
+/// A controller of one namespace; killed when dropped.
+pub struct Controller {
+    process: Child,
+    /// What it logs.
+    log: PathBuf,
+}
+
+impl Controller {
+    /// Starts it with the rights of this kubeconfig.
+    pub fn start(namespace: &str, kubeconfig: &Path) -> Self {
+        let log = tempfile(&format!("{namespace}.log"));
+        let process = Command::new(env!("CARGO_BIN_EXE_serin"))
+            .args([
+                "controller",
+                "--namespaced",
+                "--healthzPort=0",
+                "--metricsPort=0",
+                "--kubeconfig",
+            ])
+            .arg(kubeconfig)
+            .arg(format!("--namespace={namespace}"))
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Controller { process, log }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
 
 impl Drop for Controller {
     fn drop(&mut self) {
         // It may have ended already, and nothing is left to do about it.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -207,17 +238,7 @@ fn a_controller_for_one_namespace_needs_nothing_outside_of_it() {
     ]);
     // The faked pods of the Deployment do nothing; this process does, with their rights.
     let kubeconfig = world.kubeconfig_of("team", "serin");
-    let log = tempfile("namespaced.log");
-    let file = File::create(&log).unwrap();
-    let controller = Command::new(env!("CARGO_BIN_EXE_serin"))
-        .args(["controller", "--namespaced", "--namespace=team", "--kubeconfig"])
-        .arg(kubeconfig)
-        .args(["--healthzPort=0", "--metricsPort=0"])
-        .stdout(Stdio::null())
-        .stderr(file)
-        .spawn()
-        .unwrap();
-    let _controller = Controller(controller);
+    let controller = Controller::start("team", &kubeconfig);
 
     let rollout = |image: &str| {
         json!({
@@ -252,7 +273,7 @@ fn a_controller_for_one_namespace_needs_nothing_outside_of_it() {
     };
     let healthy = |what: &str, image: &str| {
         eventually(what, || {
-            let log = std::fs::read_to_string(&log).unwrap();
+            let log = controller.log();
             assert!(!log.contains("forbidden"), "{log}");
             let now = world.get("team", &["rollout", "shop"]);
             let status = &now["status"];

@@ -73,6 +73,7 @@ pub fn documents(text: &str) -> Vec<Value> {
 pub struct World {
     kubeconfig: PathBuf,
     kubectl: String,
+    server: String,
 }
 
 impl World {
@@ -99,6 +100,7 @@ impl World {
         let world = World {
             kubeconfig,
             kubectl: value("SERIN_KUBECTL"),
+            server: value("SERIN_API_SERVER"),
         };
         for namespace in [NAMESPACE, "shop", "monitoring"] {
             world.apply(&format!(
@@ -136,6 +138,16 @@ impl World {
             });
         }
         world
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &PathBuf {
+        &self.kubeconfig
+    }
+
+    /// The address of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// What Helm says of this cluster.
@@ -230,13 +242,18 @@ impl World {
 }
 
 /// Tries until there is an answer.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_telling(|| what.to_owned(), look)
+}
+
+/// Tries until there is an answer; what is missing is told as it was last seen.
+pub fn eventually_telling<T>(what: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = look() {
             return answer;
         }
-        assert!(start.elapsed() < LONG, "not within {LONG:?}: {what}");
+        assert!(start.elapsed() < LONG, "not within {LONG:?}: {}", what());
         sleep(Duration::from_millis(100));
     }
 }
