@@ -277,8 +277,9 @@ fn a_controller_for_one_namespace_needs_nothing_outside_of_it() {
             assert!(!log.contains("forbidden"), "{log}");
             let now = world.get("team", &["rollout", "shop"]);
             let status = &now["status"];
+            let generation = now["metadata"]["generation"].to_string();
             let current = now["spec"]["template"]["spec"]["containers"][0]["image"] == image
-                && status["observedGeneration"] == now["metadata"]["generation"].to_string();
+                && status["observedGeneration"] == *generation;
             (current && status["phase"] == "Healthy").then_some(())
         });
     };

@@ -121,7 +121,8 @@ fn what_the_runbook_quotes_is_what_serin_says() {
         let now = world.get(namespace, &["rollout", name]);
         let status = &now["status"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        if text(&status["observedGeneration"]) == now["metadata"]["generation"].to_string() {
+        let generation = now["metadata"]["generation"].to_string();
+        if status["observedGeneration"] == *generation {
             format!("{}: {}", text(&status["phase"]), text(&status["message"]))
         } else {
             "nothing yet".to_owned()
