@@ -57,19 +57,15 @@ fn the_controller_may_do_what_the_tests_need_and_no_more() {
     let key =
         |group: &str, resource: &str, names: &str| (group.to_owned(), resource.to_owned(), names.to_owned());
     assert_eq!(tested.remove(&key("", "secrets", "")), Some(set(&["get"])));
-    let leases = tested.remove(&key("coordination.k8s.io", "leases", ""));
-    assert_eq!(leases, Some(set(&["create", "get", "update"])));
-
+    // The same, but in the controller's own namespace only.
+    let leases = key("coordination.k8s.io", "leases", "");
     let mut given = rights_of(&template(&[]));
-    let lock = "argo-rollouts-controller-lock";
-    assert_eq!(
-        given.remove(&key("coordination.k8s.io", "leases", "")),
-        Some(set(&["create"]))
-    );
-    assert_eq!(
-        given.remove(&key("coordination.k8s.io", "leases", lock)),
-        Some(set(&["get", "update"]))
-    );
+    assert_eq!(given.get(&leases), tested.get(&leases));
+    let manifests = documents(&template(&[]));
+    let role = manifests.iter().find(|object| object["kind"] == "Role").unwrap();
+    assert_eq!(role["metadata"]["namespace"], NAMESPACE);
+    assert_eq!(role["rules"].as_array().unwrap().len(), 1, "{role:#}");
+    assert_eq!(role["rules"][0]["resources"], json!(["leases"]));
     // Asked by an admission plugin that the test clusters do not run.
     for resource in ["rollouts/finalizers", "analysisruns/finalizers"] {
         tested.remove(&key("argoproj.io", resource, ""));
@@ -84,9 +80,7 @@ fn the_controller_may_do_what_the_tests_need_and_no_more() {
     tested.remove(&key("argoproj.io", "clusteranalysistemplates", ""));
     tested.insert(key("", "secrets", ""), set(&["get"]));
     let mut namespaced = rights_of(&template(&["--values", "charts/serin/ci/namespaced-values.yaml"]));
-    namespaced.retain(|(group, resource, _), _| {
-        group != "coordination.k8s.io" && !resource.ends_with("/finalizers")
-    });
+    namespaced.retain(|(_, resource, _), _| !resource.ends_with("/finalizers"));
     assert_eq!(namespaced, tested);
 }
 
@@ -97,8 +91,8 @@ fn secrets_are_read_only_where_it_was_said_and_never_listed() {
         let roles = all.iter().filter(|object| is_role(object));
         roles
             .flat_map(|role| {
-                let rules = role["rules"].as_array().unwrap().iter();
-                rules
+                let given = role["rules"].as_array().unwrap().iter();
+                given
                     .filter(|rule| rule["resources"][0] == "secrets")
                     .map(|rule| {
                         assert_eq!(rule["verbs"], json!(["get"]));
