@@ -12,4 +12,7 @@ triple=$(uname -m)-unknown-linux-musl
 
 cargo build --locked --release --bin serin --target "$triple"
 IMAGE_CERTIFICATES=1 tests/cluster/mkimage.sh "$name" "${CARGO_TARGET_DIR:-target}/$triple/release/serin" >"$to"
-printf '%s: %s, %s MB\n' "$to" "$name" "$(($(stat -c %s "$to") / 1000000))"
+size=$(($(stat -c %s "$to") / 1000000))
+printf '%s: %s, %s MB\n' "$to" "$name" "$size"
+# A promise to whoever pulls it on every node.
+[[ $size -lt 40 ]] || { echo "larger than 40 MB" >&2; exit 1; }
