@@ -168,8 +168,14 @@ fn templates(stores: &Stores, namespace: &str, rollout: &Rollout) -> Templates {
         .into_iter()
         .flat_map(|c| c.steps.iter().filter_map(|s| s.analysis.as_ref()));
     let background = canary.and_then(|c| c.analysis.as_ref()).map(|b| &b.analysis);
+    let blue_green = rollout.spec.strategy.as_ref().and_then(|s| s.blue_green.as_ref());
+    let around_the_switch = blue_green.into_iter().flat_map(|b| {
+        let both = [&b.pre_promotion_analysis, &b.post_promotion_analysis];
+        both.into_iter().flatten()
+    });
     let mut wanted: Vec<AnalysisTemplateRef> = steps
         .chain(background)
+        .chain(around_the_switch)
         .flat_map(|a| a.templates.iter().cloned())
         .collect();
     while let Some(AnalysisTemplateRef {

@@ -247,7 +247,8 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     let waits = ctx
         .step()
         .is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
-    if (waits && ctx.stable.is_some() && !ctx.is_fully_promoted()) || is_paused(draft) {
+    let analysed = blue_green::running_analysis(&draft.status).is_some();
+    if ((waits || analysed) && ctx.stable.is_some() && !ctx.is_fully_promoted()) || is_paused(draft) {
         return None;
     }
     // An old ReplicaSet that is kept for a while is part of the plan, not a lack of progress.
