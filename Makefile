@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: soak help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds
+.PHONY: soak help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds manifests image
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,14 @@ bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
 soak: ## A day of rollouts in ten minutes: the memory at its end (SERIN_SOAK_SECONDS=600)
 	@cargo test --locked --features cluster-tests --test soak -- --nocapture
 
-crds: ## Write crds/ anew from the types
+crds: ## Write crds/, and those of the chart, anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds
+
+manifests: ## Write deploy/ anew from the chart
+	@deploy/generate.sh
+
+image: ## The container image as serin.tar, without a container engine (FILE=... NAME=...)
+	@deploy/image.sh $(or $(FILE),serin.tar) $(NAME)
 
 bench-analysis: ## Punctuality and memory of 500 AnalysisRuns while a provider hangs (BENCH_SECONDS=600 BENCH_RUNS=500)
 	@cargo bench --features cluster-tests --bench analysis

@@ -15,7 +15,6 @@ mod events;
 mod health;
 mod jobs;
 pub mod leader;
-mod measuring;
 mod merge_patch;
 mod metrics;
 mod observe;

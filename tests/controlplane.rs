@@ -17,10 +17,14 @@ mod support;
 
 #[path = "controlplane/analysis.rs"]
 mod analysis;
+#[path = "controlplane/blue_green.rs"]
+mod blue_green;
 #[path = "controlplane/cost.rs"]
 mod cost;
 #[path = "controlplane/death.rs"]
 mod death;
+#[path = "controlplane/events.rs"]
+mod events;
 #[path = "controlplane/faults.rs"]
 mod faults;
 #[path = "controlplane/input.rs"]
@@ -31,6 +35,10 @@ mod instances;
 mod logs;
 #[path = "controlplane/outage.rs"]
 mod outage;
+#[path = "controlplane/owners.rs"]
+mod owners;
+#[path = "controlplane/pods.rs"]
+mod pods;
 #[path = "controlplane/progress.rs"]
 mod progress;
 #[path = "controlplane/seeds.rs"]
@@ -39,5 +47,7 @@ mod seeds;
 mod start;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
+#[path = "controlplane/workloads.rs"]
+mod workloads;
 #[path = "controlplane/writes.rs"]
 mod writes;

@@ -9,7 +9,9 @@ use serin::cli::analyze::{self, Inputs, When};
 use serin::cli::flags;
 use serin::controller::leader::{Election, LEASE_NAME};
 use serin::controller::process::{self, JobTarget, Limit, Options};
+use serin::metric::http::TransportOptions;
 use serin::metric::provider::{Measurer, MeasurerOptions};
+use serin::metric::sigv4::AwsCredentials;
 use tokio::sync::watch;
 
 /// Progressive delivery for Kubernetes: canary, blue-green and rolling releases, gated by Prometheus.
@@ -57,6 +59,37 @@ struct AnalyzeArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
+}
+
+/// How metric providers are spoken to. Credentials for `sigv4` are read from the environment: `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+#[derive(Args)]
+struct MeasuringArgs {
+    /// File of certificate authorities in PEM that metric providers may have, beside those of the system.
+    #[arg(long, env = "SERIN_METRIC_CA_FILE", value_name = "FILE")]
+    metric_ca_file: Option<PathBuf>,
+}
+
+impl MeasuringArgs {
+    fn options(&self) -> anyhow::Result<MeasurerOptions> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("cannot read --metric-ca-file {}", path.display()))
+        };
+        let given = self
+            .metric_ca_file
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty());
+        let transport = TransportOptions {
+            ca_pem: given.map(read).transpose()?,
+            ..TransportOptions::default()
+        };
+        Ok(MeasurerOptions {
+            transport,
+            aws: AwsCredentials::from_env(|name| std::env::var(name).ok()),
+        })
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -133,6 +166,8 @@ struct ControllerArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
     /// Path of the kubeconfig of another cluster, which the Jobs of analyses go to.
     #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG")]
     analysis_job_kubeconfig: Option<String>,
@@ -227,7 +262,7 @@ fn analyze(args: &AnalyzeArgs) -> anyhow::Result<u8> {
     };
     // As in the controller.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+    let measurer = Measurer::new(args.measuring.options()?).context("cannot set up the HTTP client")?;
     let address = args.prometheus_address.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -322,6 +357,7 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
         }),
         resync: Duration::from_secs(args.rollout_resync),
         prometheus_address: args.prometheus_address,
+        measuring: args.measuring.options()?,
         jobs: JobTarget {
             kubeconfig: args.analysis_job_kubeconfig,
             namespace: args.analysis_job_namespace,

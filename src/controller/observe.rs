@@ -16,8 +16,8 @@ use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::observed::{self, Templates, Workload};
 use crate::engine::{Abilities, Identity, Observed, Refusal, services};
-use crate::metric::condition::Condition;
-use crate::metric::provider::supported_providers;
+use crate::metric::condition;
+use crate::metric::provider::{self, supported_providers};
 
 /// The stores of all watched kinds.
 pub struct Stores {
@@ -79,8 +79,9 @@ impl Identities {
 /// What this controller can measure and judge.
 pub fn abilities() -> Abilities {
     Abilities {
-        condition: |text| Condition::parse(text).map(|_| ()).map_err(|e| e.to_string()),
+        condition: condition::check,
         providers: supported_providers(),
+        provider: provider::check,
     }
 }
 
@@ -133,16 +134,8 @@ pub fn observe(
     }
 }
 
-/// The pods behind the Services of a blue-green Rollout. Slices are owned by their Service.
+/// The pods behind the Services of a Rollout. Slices are owned by their Service.
 fn endpoints(stores: &Stores, namespace: &str, rollout: &Rollout) -> BTreeMap<String, Vec<String>> {
-    if rollout
-        .spec
-        .strategy
-        .as_ref()
-        .is_none_or(|s| s.blue_green.is_none())
-    {
-        return BTreeMap::new();
-    }
     let pods = |name: &str| {
         let uid = stores.services.get(namespace, name)?.metadata.uid.clone()?;
         let slices = stores.endpoint_slices.owned_by(&uid);
@@ -168,8 +161,14 @@ fn templates(stores: &Stores, namespace: &str, rollout: &Rollout) -> Templates {
         .into_iter()
         .flat_map(|c| c.steps.iter().filter_map(|s| s.analysis.as_ref()));
     let background = canary.and_then(|c| c.analysis.as_ref()).map(|b| &b.analysis);
+    let blue_green = rollout.spec.strategy.as_ref().and_then(|s| s.blue_green.as_ref());
+    let around_the_switch = blue_green.into_iter().flat_map(|b| {
+        let both = [&b.pre_promotion_analysis, &b.post_promotion_analysis];
+        both.into_iter().flatten()
+    });
     let mut wanted: Vec<AnalysisTemplateRef> = steps
         .chain(background)
+        .chain(around_the_switch)
         .flat_map(|a| a.templates.iter().cloned())
         .collect();
     while let Some(AnalysisTemplateRef {

@@ -49,6 +49,8 @@ pub struct Options {
     pub resync: Duration,
     /// The Prometheus of metrics without an address.
     pub prometheus_address: Option<String>,
+    /// Bounds, authorities and credentials of measuring.
+    pub measuring: MeasurerOptions,
     /// Where the Jobs of analyses go.
     pub jobs: JobTarget,
     /// Port of the probes.
@@ -70,6 +72,7 @@ impl Options {
             limit: None,
             resync: Duration::from_secs(900),
             prometheus_address: None,
+            measuring: MeasurerOptions::default(),
             jobs: JobTarget::default(),
             healthz_port: 0,
             metrics_port: 0,
@@ -196,8 +199,8 @@ impl Process {
         let contexts = self.contexts(&stores, jobs, &events, &queues)?;
         let (swept, swept_runs) = (Arc::clone(&contexts.rollouts), Arc::clone(&contexts.runs));
         let (swept_stores, metrics) = (Arc::clone(&stores), Arc::clone(&self.metrics));
-        let mut sweeper = JoinSet::new();
-        sweeper.spawn(async move {
+        let mut helpers = JoinSet::new();
+        helpers.spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 swept.sweep();
@@ -205,6 +208,8 @@ impl Process {
                 metrics.sweep(&swept_stores);
             }
         });
+        let (of_runs, run_stores) = (Arc::clone(&contexts.runs), Arc::clone(&stores));
+        helpers.spawn(async move { of_runs.jobs.collect(&run_stores.analysis_runs).await });
         let (finished, mut all_passed) = watch::channel(false);
         let passes = run_passes(
             &self.options,
@@ -236,7 +241,7 @@ impl Process {
         if ended == Ended::Lost {
             bail!("lost the leader election: another process may lead now, so this one ends");
         }
-        sweeper.shutdown().await;
+        helpers.shutdown().await;
         drop((events, contexts));
         let _ = tokio::time::timeout(Duration::from_secs(3), publisher).await;
         Ok(())
@@ -256,7 +261,8 @@ impl Process {
             Arc::clone(&self.metrics),
             self.options.resync,
         );
-        let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+        let measurer =
+            Measurer::new(self.options.measuring.clone()).context("cannot set up the HTTP client")?;
         let defaults = Defaults {
             prometheus_address: self.options.prometheus_address.clone(),
             ..Defaults::default()

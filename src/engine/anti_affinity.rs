@@ -31,7 +31,7 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
 /// The term against the ReplicaSet of this hash, with the name of its list.
 fn wanted(ctx: &Context, against: Option<&str>) -> Option<(&'static str, Value)> {
     let namespace = ctx.rollout.metadata.namespace.as_deref().unwrap_or_default();
-    term(ctx.canary.anti_affinity.as_ref()?, against?, namespace)
+    term(ctx.anti_affinity()?, against?, namespace)
 }
 
 fn update(ctx: &Context, rs: &ReplicaSet, wanted: Option<(&'static str, Value)>, draft: &mut Draft) {

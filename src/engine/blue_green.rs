@@ -12,23 +12,23 @@
 //! `status.blueGreen.scaleUpPreviewCheckPoint` says that everything before the switch is done: the analysis before it, and
 //! the pause. It is what makes the switch a consequence of committed state.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::context::{self, Context, counts, hash_of, same};
+use super::context::{Context, hash_of};
 use super::draft::Draft;
-use super::environments;
 use super::observed;
 use super::plan::Notice;
 use super::runs::{self, Verdict};
-use super::services::{self, Need};
-use super::{canary, steps};
-use crate::api::names::{PauseReason, RunType, annotations, reasons};
+use super::services;
+use super::{anti_affinity, canary, environments, ephemeral, fail_fast, restart, steps};
+use crate::api::analysis::AnalysisPhase;
+use crate::api::names::{PauseReason, reasons};
 use crate::api::replica_set::ReplicaSet;
-use crate::api::rollout::{BlueGreenStatus, BlueGreenStrategy};
+use crate::api::rollout::{AnalysisRunStatusRef, BlueGreenStrategy, RolloutAnalysis, RolloutStatus};
 
-/// Marks a ReplicaSet whose update was aborted, beside the deadline that it then has: going back to it is a new update,
-/// not a fast rollback. Serin's own annotation.
-pub const ABORTED: &str = "rollouts.serin.dev/aborted";
+pub(crate) mod view;
+
+use view::{View, is_inconclusive, is_saturated, preview_size};
 
 /// The pass of a blue-green Rollout whose new ReplicaSet exists and is committed as the current one.
 pub(crate) fn reconcile(ctx: &Context, bg: &BlueGreenStrategy, draft: &mut Draft) {
@@ -37,147 +37,39 @@ pub(crate) fn reconcile(ctx: &Context, bg: &BlueGreenStrategy, draft: &mut Draft
     status.active_selector = view.active_hash.map(str::to_owned);
     status.preview_selector = view.preview_hash.map(str::to_owned);
     let verdict = runs::reconcile_blue_green(ctx, bg, view.wanted(ctx, bg), draft);
-    if let Some(cause) = verdict.abort {
+    let failed = verdict.abort.clone().or_else(|| fail_fast::verdict(ctx, draft));
+    if let Some(cause) = failed {
         draft.abort(canary::new_revision(ctx), Some(&cause));
         return;
     }
     point_services(ctx, bg, &view, draft);
+    ephemeral::templates(ctx, draft);
+    anti_affinity::reconcile(ctx, draft);
     environments::scale(ctx, bg, &view, draft);
+    ephemeral::living_pods(ctx, draft);
+    // While anything else is done, how many pods may be missing is not known. Production that waits for stable pods to
+    // go back to waits for no restart of these.
+    if draft.intents.is_empty() && !(ctx.goes_back() && view.awaits_stable(ctx)) {
+        restart::reconcile(ctx, draft);
+    }
     advance(ctx, bg, &view, &verdict, draft);
 }
 
-/// What a pass of a blue-green Rollout looks at.
-pub(crate) struct View<'a> {
-    /// The hash that the active Service selects.
-    pub active_hash: Option<&'a str>,
-    /// The hash that the preview Service selects.
-    pub preview_hash: Option<&'a str>,
-    /// The ReplicaSet that the active Service selects.
-    pub active: Option<&'a ReplicaSet>,
-    /// Pause and analysis are skipped: the first deployment, a full promotion, a fast rollback.
-    pub fast: Option<&'static str>,
-    /// Everything before the switch was committed as done.
-    pub checked: bool,
-}
-
-impl<'a> View<'a> {
-    fn new(ctx: &Context<'a>, bg: &BlueGreenStrategy) -> Self {
-        let hash = |name: &str| {
-            ctx.observed
-                .services
-                .get(name)
-                .and_then(|s| services::selected_hash(s))
-        };
-        let active_hash = hash(&bg.active_service);
-        let preview_hash = bg.preview_service.as_deref().and_then(hash);
-        let active = ctx.all().find(|rs| Some(hash_of(rs)) == active_hash);
-        let fast = if ctx.is_promoted_by_user() {
-            Some("Full promotion requested")
-        } else if active_hash.is_none() {
-            Some("Initial deploy")
-        } else if is_fast_rollback(ctx) {
-            Some("Fast rollback")
-        } else {
-            None
-        };
-        let checked = committed(ctx).is_some_and(|s| s.scale_up_preview_check_point == Some(true));
-        View {
-            active_hash,
-            preview_hash,
-            active,
-            fast,
-            checked,
-        }
-    }
-
-    /// Whether the active Service selects the new ReplicaSet.
-    pub(crate) fn is_switched(&self, ctx: &Context) -> bool {
-        self.active_hash.is_some() && self.active_hash == ctx.new.map(hash_of)
-    }
-
-    /// Which analysis is asked for now, if any.
-    fn wanted(&self, ctx: &Context, bg: &BlueGreenStrategy) -> Option<RunType> {
-        let update = ctx.stable.is_some() && !ctx.is_fully_promoted() && !ctx.is_aborted();
-        if !update || ctx.status.aborted_at.is_some() || self.fast.is_some() {
-            return None;
-        }
-        if self.is_switched(ctx) {
-            return bg
-                .post_promotion_analysis
-                .as_ref()
-                .map(|_| RunType::PostPromotion);
-        }
-        let ready = is_saturated(ctx.new, preview_size(ctx, bg));
-        let asked = bg.pre_promotion_analysis.is_some() && !self.checked;
-        let begun = committed(ctx).is_some_and(|s| s.pre_promotion_analysis_run_status.is_some());
-        (asked && (ready || begun)).then_some(RunType::PrePromotion)
-    }
-}
-
-fn committed<'a>(ctx: &Context<'a>) -> Option<&'a BlueGreenStatus> {
-    ctx.status.blue_green.as_ref()
-}
-
-/// Going back to a ReplicaSet that still stands in its delay after having been active: nothing has to be tested again.
-fn is_fast_rollback(ctx: &Context) -> bool {
-    ctx.new.is_some_and(|new| {
-        deadline(new).is_some()
-            && observed::annotation(&new.metadata, ABORTED).is_empty()
-            && i64::from(new.status.available_replicas) >= ctx.replicas
-    })
-}
-
-/// The moment at which an old ReplicaSet may go.
-pub(crate) fn deadline(rs: &ReplicaSet) -> Option<Timestamp> {
-    observed::annotation(&rs.metadata, annotations::SCALE_DOWN_DEADLINE)
-        .parse()
-        .ok()
-}
-
-/// How many pods the new side has until everything before the switch is done.
-pub(crate) fn preview_size(ctx: &Context, bg: &BlueGreenStrategy) -> i64 {
-    bg.preview_replica_count
-        .map_or(ctx.replicas, |n| i64::from(n).min(ctx.replicas.max(0)))
-}
-
-/// Whether a ReplicaSet has all of these pods, available.
-fn is_saturated(rs: Option<&ReplicaSet>, size: i64) -> bool {
-    rs.is_some_and(|rs| {
-        let counts = counts(Some(rs));
-        counts.observed && counts.spec >= size && counts.available >= size
-    })
-}
-
-/// Whether a side can carry what the active one carries now: all pods, or as many as the other has left.
-fn can_carry(ctx: &Context, side: &ReplicaSet, active: Option<&ReplicaSet>) -> bool {
-    let has = i64::from(side.status.available_replicas);
-    let carries = active.map_or(ctx.replicas, |rs| i64::from(rs.status.available_replicas));
-    has >= ctx.replicas || (has > 0 && has >= carries && same(Some(side), ctx.stable))
-}
-
 fn point_services(ctx: &Context, bg: &BlueGreenStrategy, view: &View, draft: &mut Draft) {
-    let inconclusive = PauseReason::InconclusiveAnalysisRun.as_str();
-    let asked = ctx
-        .status
-        .pause_conditions
-        .iter()
-        .any(|p| p.reason == inconclusive);
-    if ctx.is_held() || asked {
+    // Nothing is in the way of going back.
+    if ctx.is_held() || (is_inconclusive(ctx) && !ctx.goes_back()) {
         return;
     }
     if let Some(preview) = &bg.preview_service {
-        services::point(ctx, preview, ctx.new, Need::Nothing, draft);
+        services::point(ctx, preview, ctx.new, draft);
     }
-    let aborted = ctx.is_aborted() && !ctx.is_fully_promoted();
-    let target = if aborted { ctx.stable } else { ctx.new };
-    let Some(target) = target.filter(|rs| Some(hash_of(rs)) != view.active_hash) else {
-        // The switch is done; what may be missing is the annotation of who manages the Service.
-        services::point(ctx, &bg.active_service, view.active, Need::Nothing, draft);
-        return;
-    };
-    let allowed = aborted || view.fast.is_some() || view.checked || ctx.is_fully_promoted();
-    if allowed && can_carry(ctx, target, view.active) {
-        services::point(ctx, &bg.active_service, Some(target), Need::Nothing, draft);
+    let target = view.target(ctx);
+    let is_there = target.is_none_or(|rs| Some(hash_of(rs)) == view.active_hash);
+    if let Some(target) = target.filter(|rs| !is_there && view.can_carry(ctx, rs)) {
+        services::point(ctx, &bg.active_service, Some(target), draft);
+    } else if is_there {
+        // What may be missing is the annotation of who manages the Service.
+        services::point(ctx, &bg.active_service, view.active, draft);
     }
 }
 
@@ -185,17 +77,15 @@ fn point_services(ctx: &Context, bg: &BlueGreenStrategy, view: &View, draft: &mu
 fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict, draft: &mut Draft) {
     if ctx.is_fully_promoted() {
         steps::settle(ctx, draft);
-        let status = draft.status.blue_green.get_or_insert_default();
-        status.scale_up_preview_check_point = None;
-        status.pre_promotion_analysis_run_status = None;
-        status.post_promotion_analysis_run_status = None;
+        reset(draft);
         return;
     }
     if ctx.is_promoted_by_user() {
-        draft.status.abort = None;
-        draft.status.aborted_at = None;
-        draft.status.pause_conditions.clear();
-        draft.status.controller_pause = None;
+        if ctx.status.aborted_at.is_some() {
+            steps::say_retry(draft);
+        }
+        draft.clear_abort();
+        draft.clear_pauses();
     } else if ctx.is_aborted() {
         draft.abort(canary::new_revision(ctx), None);
         return;
@@ -213,11 +103,7 @@ fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict
         return;
     }
     if view.is_switched(ctx) {
-        let asked = view.fast.is_none()
-            && bg
-                .post_promotion_analysis
-                .as_ref()
-                .is_some_and(|a| !a.templates.is_empty());
+        let asked = view.fast.is_none() && is_asked(bg.post_promotion_analysis.as_ref());
         if !asked || verdict.step_done {
             promote(ctx, view.fast.unwrap_or("Completed blue-green update"), draft);
         }
@@ -227,11 +113,7 @@ fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict
         draft.unpause(PauseReason::BlueGreenPause);
         return;
     }
-    let analysed = bg
-        .pre_promotion_analysis
-        .as_ref()
-        .is_none_or(|a| a.templates.is_empty())
-        || verdict.step_done;
+    let analysed = !is_asked(bg.pre_promotion_analysis.as_ref()) || verdict.step_done;
     if analysed && is_saturated(ctx.new, preview_size(ctx, bg)) && is_pause_over(bg, draft) {
         draft.unpause(PauseReason::BlueGreenPause);
         draft
@@ -242,49 +124,25 @@ fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict
     }
 }
 
+/// Whether an analysis is asked for; one without templates asks for nothing.
+fn is_asked(analysis: Option<&RolloutAnalysis>) -> bool {
+    analysis.is_some_and(|a| !a.templates.is_empty())
+}
+
 /// Whether no other pause than that of blue-green itself is in the way.
 fn other_pauses(draft: &Draft) -> bool {
     let own = PauseReason::BlueGreenPause.as_str();
     draft.status.pause_conditions.iter().all(|p| p.reason == own)
 }
 
-/// Starts the pause before the switch where one is asked for, or says that it is over: its seconds have passed, or a user
-/// took the condition away while `controllerPause` still stands.
+/// Starts the pause before the switch where one is asked for, or says that it is over.
 fn is_pause_over(bg: &BlueGreenStrategy, draft: &mut Draft) -> bool {
     let seconds = bg.auto_promotion_seconds.filter(|s| *s > 0);
     if bg.auto_promotion_enabled != Some(false) && seconds.is_none() {
         return true;
     }
-    let reason = PauseReason::BlueGreenPause;
-    let since = draft
-        .status
-        .pause_conditions
-        .iter()
-        .find(|p| p.reason == reason.as_str())
-        .map(|p| p.start_time.0);
-    let Some(since) = since else {
-        if draft.status.controller_pause == Some(true) {
-            return true;
-        }
-        draft.pause(reason);
-        if let Some(seconds) = seconds
-            && let Ok(end) = draft
-                .now
-                .checked_add(SignedDuration::from_secs(i64::from(seconds)))
-        {
-            draft.wake_at(end);
-        }
-        return false;
-    };
-    let end = seconds.and_then(|s| since.checked_add(SignedDuration::from_secs(i64::from(s))).ok());
-    match end {
-        Some(end) if draft.now >= end => true,
-        Some(end) => {
-            draft.wake_at(end);
-            false
-        }
-        None => false,
-    }
+    let length = seconds.map(|s| SignedDuration::from_secs(i64::from(s)));
+    draft.is_pause_over(PauseReason::BlueGreenPause, length)
 }
 
 fn promote(ctx: &Context, why: &str, draft: &mut Draft) {
@@ -305,21 +163,39 @@ pub(crate) fn reset(draft: &mut Draft) {
         status.scale_up_preview_check_point = None;
         status.pre_promotion_analysis_run_status = None;
         status.post_promotion_analysis_run_status = None;
+        status.pods_failing_since = None;
     }
 }
 
 /// The ReplicaSet whose pods answer production: the one that the active Service selects, else all.
 pub(crate) fn active<'a>(ctx: &Context<'a>) -> Option<&'a ReplicaSet> {
-    let bg = ctx.blue_green?;
-    let hash = ctx
-        .observed
-        .services
-        .get(&bg.active_service)
-        .and_then(|s| services::selected_hash(s))?;
-    ctx.all().find(|rs| hash_of(rs) == hash)
+    View::new(ctx, ctx.blue_green?).active
 }
 
-/// Whether both name the same ReplicaSet.
-pub(crate) fn is(rs: &ReplicaSet, other: Option<&ReplicaSet>) -> bool {
-    context::same(Some(rs), other)
+/// The analysis of the update that is under way, as this status tells it.
+pub(crate) fn running_analysis(status: &RolloutStatus) -> Option<&AnalysisRunStatusRef> {
+    let status = status.blue_green.as_ref()?;
+    let runs = [
+        &status.post_promotion_analysis_run_status,
+        &status.pre_promotion_analysis_run_status,
+    ];
+    let under_way = [AnalysisPhase::Pending, AnalysisPhase::Running];
+    runs.into_iter()
+        .flatten()
+        .find(|run| under_way.iter().any(|phase| phase.as_str() == run.status))
 }
+
+/// What the way back of an abort waits for, where it has to wait.
+pub(crate) fn way_back(ctx: &Context, draft: &Draft) -> Option<String> {
+    let view = View::new(ctx, ctx.blue_green?);
+    let goes_back = draft.status.abort == Some(true) && !ctx.is_fully_promoted();
+    let stable = ctx.stable.filter(|_| goes_back && view.awaits_stable(ctx))?;
+    let (name, has) = (observed::name(&stable.metadata), stable.status.available_replicas);
+    Some(format!(
+        "Production goes back as soon as the stable ReplicaSet {name} can carry it: {has} of {} pods are available",
+        ctx.replicas
+    ))
+}
+
+#[cfg(test)]
+mod tests;

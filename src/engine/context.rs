@@ -3,16 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::draft::find_condition;
 use super::identity;
 use super::observed::{self, Identity, Observed};
 use super::replicas::{self, Counts, Fenceposts};
-use crate::api::common::PodTemplate;
+use crate::api::common::{PodTemplate, PodTemplateMetadata};
 use crate::api::names::conditions;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{
-    BlueGreenStrategy, CanaryStep, CanaryStrategy, Rollout, RolloutSpec, RolloutStatus,
+    AntiAffinity, BlueGreenStrategy, CanaryStep, CanaryStrategy, FailFast, Rollout, RolloutSpec,
+    RolloutStatus,
 };
 
 /// The one strategy that a spec describes.
@@ -60,7 +62,12 @@ impl<'a> Context<'a> {
             Chosen::Canary(canary) => (canary, None),
             Chosen::BlueGreen(blue_green) => (NONE.get_or_init(CanaryStrategy::default), Some(blue_green)),
         };
-        let limits = limits(canary, desired_replicas(&observed.rollout.spec));
+        let (surge, unavailable) = match blue_green {
+            // A second environment is no surge: nothing is scaled by it.
+            Some(blue_green) => (None, blue_green.max_unavailable.as_ref()),
+            None => (canary.max_surge.as_ref(), canary.max_unavailable.as_ref()),
+        };
+        let limits = limits(surge, unavailable, desired_replicas(&observed.rollout.spec));
         let rollout: &Rollout = &observed.rollout;
         let status = committed(rollout);
         let owned: Vec<&ReplicaSet> = owned(observed).collect();
@@ -130,8 +137,44 @@ impl<'a> Context<'a> {
 
     /// Whether the user holds everything: `spec.paused`. Not the way back of an abort: nothing comes before that.
     pub fn is_held(&self) -> bool {
-        let goes_back = self.is_aborted() && self.stable.is_some() && !self.is_promoted_by_user();
-        self.spec.paused == Some(true) && !goes_back
+        self.spec.paused == Some(true) && !self.goes_back()
+    }
+
+    /// Whether an aborted update is on its way back to the stable revision, or there.
+    pub fn goes_back(&self) -> bool {
+        self.is_aborted() && self.stable.is_some() && !self.is_fully_promoted() && !self.is_promoted_by_user()
+    }
+
+    /// How new pods are kept off the nodes of stable ones, whichever the strategy.
+    pub fn anti_affinity(&self) -> Option<&'a AntiAffinity> {
+        match self.blue_green {
+            Some(blue_green) => blue_green.anti_affinity.as_ref(),
+            None => self.canary.anti_affinity.as_ref(),
+        }
+    }
+
+    /// The labels and annotations that pods have while they are stable: active, under blue-green.
+    pub fn stable_metadata(&self) -> Option<&'a PodTemplateMetadata> {
+        match self.blue_green {
+            Some(blue_green) => blue_green.active_metadata.as_ref(),
+            None => self.canary.stable_metadata.as_ref(),
+        }
+    }
+
+    /// The labels and annotations that new pods have during an update: in the preview, under blue-green.
+    pub fn update_metadata(&self) -> Option<&'a PodTemplateMetadata> {
+        match self.blue_green {
+            Some(blue_green) => blue_green.preview_metadata.as_ref(),
+            None => self.canary.canary_metadata.as_ref(),
+        }
+    }
+
+    /// When new pods that cannot start end the update, whichever the strategy.
+    pub fn fail_fast(&self) -> Option<&'a FailFast> {
+        match self.blue_green {
+            Some(blue_green) => blue_green.fail_fast.as_ref(),
+            None => self.canary.fail_fast.as_ref(),
+        }
     }
 
     /// Whether the last full pass saw the present generation.
@@ -219,18 +262,14 @@ pub(crate) fn spec_replicas(rs: &ReplicaSet) -> i64 {
     i64::from(rs.spec.replicas.unwrap_or(1))
 }
 
-/// The limits of a canary, with their defaults of 25 %. The texts were found to be numbers before.
-pub(crate) fn limits(canary: &CanaryStrategy, replicas: i64) -> Fenceposts {
-    let resolve = |value: Option<_>| {
+/// maxSurge and maxUnavailable with their defaults of 25 %. The texts were found to be numbers before.
+fn limits(surge: Option<&IntOrString>, unavailable: Option<&IntOrString>, replicas: i64) -> Fenceposts {
+    let resolve = |value: Option<&IntOrString>| {
         value
             .and_then(replicas::percent_or_count)
             .unwrap_or(replicas::DEFAULT_MAX)
     };
-    replicas::fenceposts(
-        replicas,
-        resolve(canary.max_surge.as_ref()),
-        resolve(canary.max_unavailable.as_ref()),
-    )
+    replicas::fenceposts(replicas, resolve(surge), resolve(unavailable))
 }
 
 fn owned(observed: &Observed) -> impl Iterator<Item = &ReplicaSet> {

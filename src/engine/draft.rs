@@ -1,6 +1,6 @@
 //! A plan in the making.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::duration;
@@ -127,6 +127,45 @@ impl Draft {
         }
     }
 
+    /// Starts the pause for this reason, or says that it is over: its time has come, or a user took the condition away
+    /// while `controllerPause` still stands (wire contract 2.4). Without a length it lasts until then.
+    ///
+    /// Worked: a pause of 60 s that began at 10:00:00 is over from 10:01:00 on.
+    pub fn is_pause_over(&mut self, reason: PauseReason, length: Option<SignedDuration>) -> bool {
+        let paused = &self.status.pause_conditions;
+        let since = paused
+            .iter()
+            .find(|p| p.reason == reason.as_str())
+            .map(|p| p.start_time.0);
+        if since.is_none() {
+            if self.status.controller_pause == Some(true) {
+                return true;
+            }
+            self.pause(reason);
+        }
+        let end = length.and_then(|length| since.unwrap_or(self.now).checked_add(length).ok());
+        match end {
+            Some(end) if since.is_some() && self.now >= end => true,
+            Some(end) => {
+                self.wake_at(end);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// No pause is left, whoever asked for it.
+    pub fn clear_pauses(&mut self) {
+        self.status.pause_conditions.clear();
+        self.status.controller_pause = None;
+    }
+
+    /// Nothing of an abort is left.
+    pub fn clear_abort(&mut self) {
+        self.status.abort = None;
+        self.status.aborted_at = None;
+    }
+
     /// Aborts the update. `cause` is kept in the Progressing condition, which is where a person looks.
     pub fn abort(&mut self, revision: i64, cause: Option<&str>) {
         let at = self.time();
@@ -136,13 +175,16 @@ impl Draft {
         status.aborted_at.get_or_insert(at);
         // The two contradict each other: what is kept of the promotion would take the abort back with the next pass.
         status.promote_full = None;
-        status.pause_conditions.clear();
-        status.controller_pause = None;
         if status.current_step_index.is_some() {
             status.current_step_index = Some(0);
         }
+        // What was done before the switch is to be done again by a retry.
+        if let Some(blue_green) = &mut status.blue_green {
+            blue_green.scale_up_preview_check_point = None;
+        }
         let moved = status.current_step_index != index;
-        let known = find_condition(status, conditions::PROGRESSING)
+        self.clear_pauses();
+        let known = find_condition(&self.status, conditions::PROGRESSING)
             .is_some_and(|c| c.reason == reasons::ROLLOUT_ABORTED && c.status == "False");
         // Every pass of an aborted rollout comes here: a time that moved with each would be a write without end.
         if begins || moved {

@@ -1,5 +1,5 @@
-//! Labels and annotations that pods have only while they play a part: `canaryMetadata` and `stableMetadata` (wire contract
-//! 2.14).
+//! Labels and annotations that pods have only while they play a part: `canaryMetadata` and `stableMetadata`, or
+//! `previewMetadata` and `activeMetadata` (wire contract 2.14).
 //!
 //! The template of the ReplicaSet comes first, so that pods made from now on are right; then the living pods. What was
 //! injected is recorded in an annotation of the ReplicaSet, and nothing else is ever removed. A key that is not wanted any
@@ -29,11 +29,11 @@ type Map = BTreeMap<String, String>;
 /// What the next new ReplicaSet gets at its creation: on the first deployment it is the stable one to be.
 pub(crate) fn at_creation<'a>(ctx: &Context<'a>) -> Option<&'a PodTemplateMetadata> {
     let metadata = if ctx.stable.is_none() {
-        &ctx.canary.stable_metadata
+        ctx.stable_metadata()
     } else {
-        &ctx.canary.canary_metadata
+        ctx.update_metadata()
     };
-    metadata.as_ref().filter(|m| !is_empty(m))
+    metadata.filter(|m| !is_empty(m))
 }
 
 /// Writes the metadata into a template.
@@ -83,11 +83,11 @@ fn part<'a>(ctx: &Context<'a>, rs: &'a ReplicaSet) -> Option<Part<'a>> {
     let is_new = context::same(Some(rs), ctx.new);
     let is_stable = context::same(Some(rs), ctx.stable) || (is_new && ctx.stable.is_none());
     let wanted = match (is_stable, is_new) {
-        (true, _) => ctx.canary.stable_metadata.clone(),
-        (false, true) => ctx.canary.canary_metadata.clone(),
+        (true, _) => ctx.stable_metadata(),
+        (false, true) => ctx.update_metadata(),
         (false, false) => None,
     };
-    let wanted = wanted.unwrap_or_default();
+    let wanted = wanted.cloned().unwrap_or_default();
     let recorded = observed::ephemeral_metadata(&rs.metadata);
     if is_empty(&wanted) && recorded.is_none() {
         return None;

@@ -1,8 +1,9 @@
-//! Giving up early: `strategy.canary.failFast`. New pods that cannot start say so long before the progress deadline.
+//! Giving up early: `failFast` of either strategy. New pods that cannot start say so long before the progress deadline.
 //!
 //! Serin's own, and off unless set.
 
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::context::Context;
 use super::draft::{Draft, whole_second};
@@ -22,23 +23,50 @@ const GRACE_SECONDS: i32 = 60;
 /// Worked: `failingPods: 2, graceSeconds: 60`. At 10:00:00 a first pod fails, at 10:00:10 a second: the clock starts, and
 /// at 10:01:10 the update is aborted, if two fail still.
 pub(crate) fn verdict(ctx: &Context, draft: &mut Draft) -> Option<String> {
-    let settings = ctx.canary.fail_fast.as_ref().filter(|_| is_watched(ctx));
+    let settings = ctx.fail_fast().filter(|_| is_watched(ctx));
     let failing = settings.and_then(|settings| failing(ctx, settings, draft));
     let (Some(settings), Some(failing)) = (settings, failing) else {
-        if let Some(canary) = &mut draft.status.canary {
-            canary.pods_failing_since = None;
-        }
+        set_since(ctx, None, draft);
         return None;
     };
-    let canary = draft.status.canary.get_or_insert_default();
-    let since = canary.pods_failing_since.get_or_insert(whole_second(draft.now)).0;
-    let end = since.checked_add(grace(settings)).unwrap_or(since);
+    let since = since(ctx, draft).unwrap_or_else(|| whole_second(draft.now));
+    let end = since.0.checked_add(grace(settings)).unwrap_or(since.0);
     if draft.now < end {
+        set_since(ctx, Some(since), draft);
         draft.wake_at(end);
         return None;
     }
-    canary.pods_failing_since = None;
+    set_since(ctx, None, draft);
     Some(failing)
+}
+
+/// Since when too many pods fail, as the status tells it.
+fn since(ctx: &Context, draft: &Draft) -> Option<Time> {
+    let status = &draft.status;
+    match ctx.blue_green {
+        Some(_) => status.blue_green.as_ref()?.pods_failing_since.clone(),
+        None => status.canary.as_ref()?.pods_failing_since.clone(),
+    }
+}
+
+fn set_since(ctx: &Context, since: Option<Time>, draft: &mut Draft) {
+    let status = &mut draft.status;
+    match ctx.blue_green {
+        Some(_) if since.is_some() => {
+            status.blue_green.get_or_insert_default().pods_failing_since = since;
+        }
+        Some(_) => {
+            if let Some(blue_green) = &mut status.blue_green {
+                blue_green.pods_failing_since = None;
+            }
+        }
+        None if since.is_some() => status.canary.get_or_insert_default().pods_failing_since = since,
+        None => {
+            if let Some(canary) = &mut status.canary {
+                canary.pods_failing_since = None;
+            }
+        }
+    }
 }
 
 /// Only while there is a stable revision to go back to. A user who promotes in full asked to wait for nothing.

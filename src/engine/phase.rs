@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::draft::Draft;
-use super::{pods, waiting};
+use super::{blue_green, pods, waiting};
 use crate::api::names::{RolloutPhase, reasons};
 
 /// Sets phase and message by the first rule that matches (wire contract 2.5). The message begins with the contract's
@@ -26,6 +26,13 @@ fn of(ctx: &Context, draft: &Draft) -> (RolloutPhase, String) {
             && let Some(obstacle) = waiting::obstacle(ctx, draft)
         {
             message = pods::shortened(&format!("{message} It is {obstacle}"), waiting::LONGEST);
+        }
+        if c.reason == reasons::ROLLOUT_ABORTED
+            && let Some(wait) = blue_green::way_back(ctx, draft)
+        {
+            // The cause may be long; what ends the wait is what whoever reads it needs first.
+            let room = waiting::LONGEST.saturating_sub(wait.chars().count() + 2);
+            message = format!("{}. {wait}", pods::shortened(&message, room));
         }
         return (RolloutPhase::Degraded, message);
     }

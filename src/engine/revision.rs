@@ -8,7 +8,7 @@ use super::context::{self, Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, RefusalKind};
 use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch, WorkloadGeneration};
-use super::{anti_affinity, ephemeral, selector, workload};
+use super::{anti_affinity, blue_green, environments, ephemeral, selector, workload};
 use crate::api::names::{annotations, conditions, events, labels, reasons};
 use crate::api::replica_set::ReplicaSet;
 
@@ -313,17 +313,16 @@ fn begin(ctx: &Context, hash: &str, draft: &mut Draft) {
     status.current_pod_hash = Some(hash.to_owned());
     status.current_step_hash = Some(ctx.observed.identity.step_hash.clone());
     status.current_step_index = (!ctx.steps().is_empty()).then_some(0);
-    status.pause_conditions.clear();
-    status.controller_pause = None;
-    status.abort = None;
-    status.aborted_at = None;
     status.promote_full = None;
     status.restarted_at.clone_from(&ctx.spec.restart_at);
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
     canary.current_background_analysis_run_status = None;
     canary.pods_failing_since = None;
-    super::blue_green::reset(draft);
+    draft.clear_abort();
+    draft.clear_pauses();
+    blue_green::reset(draft);
+    environments::forsake(ctx, draft);
     draft.enter_step();
 }
 

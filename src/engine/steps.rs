@@ -1,8 +1,6 @@
 //! The step cursor: when a step is done, what a user's promote, abort or retry makes of it, and when the new revision
 //! becomes the stable one.
 
-use jiff::Timestamp;
-
 use super::canary;
 use super::context::Context;
 use super::draft::Draft;
@@ -39,12 +37,10 @@ pub(crate) fn advance(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
 /// A Rollout at rest: what a user could still write has no meaning any more.
 pub(crate) fn settle(ctx: &Context, draft: &mut Draft) {
     let end = last_index(ctx);
+    draft.clear_abort();
+    draft.clear_pauses();
     let status = &mut draft.status;
-    status.abort = None;
-    status.aborted_at = None;
     status.promote_full = None;
-    status.pause_conditions.clear();
-    status.controller_pause = None;
     status.current_step_index = end;
     if let Some(canary) = &mut status.canary {
         canary.current_step_analysis_run_status = None;
@@ -64,22 +60,18 @@ fn skip_all(ctx: &Context, draft: &mut Draft) {
     if ctx.status.aborted_at.is_some() {
         say_retry(draft);
     }
-    let status = &mut draft.status;
-    status.abort = None;
-    status.aborted_at = None;
-    status.pause_conditions.clear();
-    status.controller_pause = None;
-    if status.current_step_index != end {
-        status.current_step_index = end;
+    draft.clear_abort();
+    draft.clear_pauses();
+    if draft.status.current_step_index != end {
+        draft.status.current_step_index = end;
         draft.enter_step();
     }
 }
 
 /// `abort` was taken back (false, null and missing are alike): from the first step on, with new runs.
 pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
+    draft.clear_abort();
     let status = &mut draft.status;
-    status.abort = None;
-    status.aborted_at = None;
     status.current_step_index = (!ctx.steps().is_empty()).then_some(0);
     let canary = status.canary.get_or_insert_default();
     canary.current_step_analysis_run_status = None;
@@ -89,7 +81,7 @@ pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
 }
 
 /// The abort is over: nobody is to read of it any more, and the time for progress begins anew.
-fn say_retry(draft: &mut Draft) {
+pub(crate) fn say_retry(draft: &mut Draft) {
     draft.set_condition(
         conditions::PROGRESSING,
         "Unknown",
@@ -163,39 +155,10 @@ fn complete(ctx: &Context, analysis_done: bool, draft: &mut Draft) {
     }
 }
 
-/// Starts the pause, or says whether it is over: its time has come, or a user took the condition away while
-/// `controllerPause` still stands (wire contract 2.4).
+/// Starts the pause of the step, or says whether it is over.
 fn pause_is_over(pause: &RolloutPause, draft: &mut Draft) -> bool {
-    let reason = PauseReason::CanaryPauseStep;
-    let since = draft
-        .status
-        .pause_conditions
-        .iter()
-        .find(|p| p.reason == reason.as_str());
-    let Some(since) = since.map(|p| p.start_time.0) else {
-        if draft.status.controller_pause == Some(true) {
-            return true;
-        }
-        draft.pause(reason);
-        if let Some(end) = pause_end(draft.now, pause) {
-            draft.wake_at(end);
-        }
-        return false;
-    };
-    match pause_end(since, pause) {
-        Some(end) if draft.now >= end => true,
-        Some(end) => {
-            draft.wake_at(end);
-            false
-        }
-        None => false,
-    }
-}
-
-/// When a pause that began at `since` ends; never where it has no duration.
-fn pause_end(since: Timestamp, pause: &RolloutPause) -> Option<Timestamp> {
-    let length = pause_duration(pause.duration.as_ref()).ok().flatten()?;
-    since.checked_add(length).ok()
+    let length = pause_duration(pause.duration.as_ref()).ok().flatten();
+    draft.is_pause_over(PauseReason::CanaryPauseStep, length)
 }
 
 /// Makes the new revision the stable one when all that was asked for has happened.

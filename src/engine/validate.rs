@@ -1,6 +1,7 @@
 //! Refusing what cannot be carried out: one clear sentence with the field's path, before anything moves
 //! (wire contract 2.16). The first error wins.
 
+mod blue_green;
 mod injected;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -13,7 +14,7 @@ use super::selector;
 use super::status::progress_deadline;
 use crate::api::common::PodTemplate;
 use crate::api::names::{PodTemplateHashValue, ThresholdType};
-use crate::api::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, RolloutAnalysis, RolloutSpec};
+use crate::api::rollout::{CanaryStep, CanaryStrategy, FailFast, RolloutAnalysis, RolloutSpec};
 
 /// The sentence, beginning with the path.
 pub(crate) type Invalid = String;
@@ -26,7 +27,7 @@ pub(crate) fn spec(spec: &RolloutSpec) -> Result<Chosen<'_>, Invalid> {
     let canary = match strategy.map(|s| (&s.canary, &s.blue_green)) {
         Some((Some(canary), None)) => canary,
         Some((None, Some(blue_green))) => {
-            blue_green_strategy(spec, blue_green)?;
+            blue_green::strategy(spec, blue_green)?;
             return Ok(Chosen::BlueGreen(blue_green));
         }
         Some((Some(_), Some(_))) => {
@@ -191,19 +192,7 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
             ));
         }
     }
-    if let Some(settings) = &canary.fail_fast {
-        let at = format!("{at}.failFast");
-        if let Some(pods) = settings.failing_pods.filter(|n| *n < 1) {
-            return Err(format!(
-                "{at}.failingPods: Invalid value: {pods}: must be greater than or equal to 1"
-            ));
-        }
-        if let Some(grace) = settings.grace_seconds.filter(|n| *n < 0) {
-            return Err(format!(
-                "{at}.graceSeconds: Invalid value: {grace}: must be greater than or equal to 0"
-            ));
-        }
-    }
+    fail_fast(&format!("{at}.failFast"), canary.fail_fast.as_ref())?;
     if let Some(background) = &canary.analysis {
         analysis(&format!("{at}.analysis"), &background.analysis)?;
         if let Some(start) = background.starting_step.filter(|s| *s < 0) {
@@ -218,75 +207,17 @@ fn canary_strategy(canary: &CanaryStrategy) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn blue_green_strategy(spec: &RolloutSpec, blue_green: &BlueGreenStrategy) -> Result<(), Invalid> {
-    if spec.restart_at.is_some() {
-        return Err("spec.restartAt: is not supported yet with the strategy blueGreen".to_owned());
-    }
-    let at = "spec.strategy.blueGreen";
-    for (field, set) in [
-        ("antiAffinity", blue_green.anti_affinity.is_some()),
-        ("activeMetadata", blue_green.active_metadata.is_some()),
-        ("previewMetadata", blue_green.preview_metadata.is_some()),
-    ] {
-        if set {
-            return unsupported(&format!("{at}.{field}"));
-        }
-    }
-    let active = &blue_green.active_service;
-    if active.is_empty() {
+fn fail_fast(at: &str, settings: Option<&FailFast>) -> Result<(), Invalid> {
+    let Some(settings) = settings else { return Ok(()) };
+    if let Some(pods) = settings.failing_pods.filter(|n| *n < 1) {
         return Err(format!(
-            "{at}.activeService: Required value: the Service that receives production traffic"
+            "{at}.failingPods: Invalid value: {pods}: must be greater than or equal to 1"
         ));
     }
-    if blue_green.preview_service.as_ref() == Some(active) {
+    if let Some(grace) = settings.grace_seconds.filter(|n| *n < 0) {
         return Err(format!(
-            "{at}.previewService: Invalid value: \"{active}\": must not be the activeService too"
+            "{at}.graceSeconds: Invalid value: {grace}: must be greater than or equal to 0"
         ));
-    }
-    for (field, value) in [
-        ("previewReplicaCount", blue_green.preview_replica_count),
-        ("autoPromotionSeconds", blue_green.auto_promotion_seconds),
-        ("scaleDownDelaySeconds", blue_green.scale_down_delay_seconds),
-        (
-            "scaleDownDelayRevisionLimit",
-            blue_green.scale_down_delay_revision_limit,
-        ),
-        (
-            "abortScaleDownDelaySeconds",
-            blue_green.abort_scale_down_delay_seconds,
-        ),
-    ] {
-        if let Some(value) = value.filter(|v| *v < 0) {
-            return Err(format!(
-                "{at}.{field}: Invalid value: {value}: must be greater than or equal to 0"
-            ));
-        }
-    }
-    let kept = spec.revision_history_limit.unwrap_or(super::history::REVISIONS);
-    if let Some(limit) = blue_green
-        .scale_down_delay_revision_limit
-        .filter(|limit| *limit > kept)
-    {
-        return Err(format!(
-            "{at}.scaleDownDelayRevisionLimit: Invalid value: {limit}: must not be greater than revisionHistoryLimit \
-             ({kept})"
-        ));
-    }
-    if let Some(value) = &blue_green.max_unavailable
-        && percent_or_count(value).is_none_or(|v| v.number() < 0)
-    {
-        return Err(format!(
-            "{at}.maxUnavailable: Invalid value: {}: must be a whole number, or a percentage such as \"25%\"",
-            serde_json::to_string(value).unwrap_or_default()
-        ));
-    }
-    for (field, inline) in [
-        ("prePromotionAnalysis", &blue_green.pre_promotion_analysis),
-        ("postPromotionAnalysis", &blue_green.post_promotion_analysis),
-    ] {
-        if let Some(inline) = inline {
-            analysis(&format!("{at}.{field}"), inline)?;
-        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::pods;
-use super::{restart, steps};
+use super::{blue_green, restart, services, steps};
 use crate::api::names::conditions::{REPLICA_FAILURE, TRUE};
 use crate::api::rollout::RolloutStatus;
 
@@ -32,12 +32,15 @@ pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {
         let text = format!("{available} of {updated} available");
         ("updated replicas are still becoming available", Some(text))
     } else if ctx.blue_green.is_some() {
-        (blue_green(status)?, None)
+        (blue_green_rule(status)?, blue_green_progress(ctx, status))
     } else if total > updated {
         let old = total - updated;
         (
             "old replicas are pending termination",
-            Some(format!("{old} left")),
+            Some(match services::canary::still_leading(ctx) {
+                Some(service) => format!("{old} left, Service {service} still leads to them"),
+                None => format!("{old} left"),
+            }),
         )
     } else if status.stable_rs.is_none() || status.stable_rs != status.current_pod_hash {
         ("waiting for all steps to complete", None)
@@ -56,7 +59,7 @@ pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {
 }
 
 /// Rules 8 and 9, which are those of blue-green.
-fn blue_green(status: &RolloutStatus) -> Option<&'static str> {
+fn blue_green_rule(status: &RolloutStatus) -> Option<&'static str> {
     let current = status.current_pod_hash.as_deref();
     let own = status.blue_green.as_ref();
     let active = own.and_then(|s| s.active_selector.as_deref());
@@ -69,6 +72,16 @@ fn blue_green(status: &RolloutStatus) -> Option<&'static str> {
     } else {
         Some("waiting for post-promotion verification to complete")
     }
+}
+
+/// What ends the wait of blue-green: an analysis, or pods of the new version.
+fn blue_green_progress(ctx: &Context, status: &RolloutStatus) -> Option<String> {
+    if let Some(run) = blue_green::running_analysis(status) {
+        return Some(format!("analysis {} is {}", run.name, run.status));
+    }
+    let (new, replicas) = (context::counts(ctx.new), ctx.replicas);
+    let has = new.available;
+    (has < replicas).then(|| format!("{has} of {replicas} new pods available"))
 }
 
 /// The step that the cursor stands on, with its analysis.

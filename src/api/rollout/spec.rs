@@ -201,6 +201,9 @@ pub struct BlueGreenStrategy {
     /// Labels and annotations that pods have while they are previewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_metadata: Option<PodTemplateMetadata>,
+    /// Abort when new pods cannot start, instead of waiting for the progress deadline. Default: off. Serin's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_fast: Option<FailFast>,
 }
 
 /// The new version beside the old one, step by step.

@@ -189,6 +189,9 @@ pub struct BlueGreenStatus {
     /// The AnalysisRun after the switch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub post_promotion_analysis_run_status: Option<AnalysisRunStatusRef>,
+    /// Since when there are too many failing new pods for `failFast`. Serin's own field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods_failing_since: Option<Time>,
 }
 
 /// An AnalysisRun and what it says.
