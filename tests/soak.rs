@@ -12,7 +12,7 @@
 )]
 
 #[path = "support/support.rs"]
-#[allow(dead_code, reason = "other tests need the rest")]
+#[allow(dead_code, unused_imports, reason = "other tests need the rest")]
 mod support;
 
 use std::sync::OnceLock;

@@ -1,13 +1,13 @@
 //! The client of the API server, and the one place that all calls pass: each waits for its turn, and is counted.
 //!
 //! Two things hold a call back. A limit that the operator sets (`--qps`, `--burst`); without one there is none, for the API
-//! server has its own fairness and says 429 when it has had enough ([ADR 0006]). And that 429 itself: for as long as its
+//! server has its own fairness and says 429 when it has had enough ([ADR 0010]). And that 429 itself: for as long as its
 //! `Retry-After` asks, nobody else calls either.
 //!
 //! The lease is never held back: a queue of other calls must not cost the leadership. Nor is an eviction's 429 the API
 //! server's own: it is a PodDisruptionBudget that refuses one pod.
 //!
-//! [ADR 0006]: ../../../docs/adr/0006-no-client-limit.md
+//! [ADR 0010]: ../../../docs/adr/0010-no-client-limit.md
 
 use std::future::Future;
 use std::pin::Pin;

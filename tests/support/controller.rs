@@ -163,7 +163,7 @@ impl Controller {
         });
         samples
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
-            .sum()
+            .fold(0.0, |all, one| all + one)
     }
 
     /// Waits until it has ended by itself; what it said last, and whether it ended well.
