@@ -28,6 +28,7 @@ use super::observe::abilities;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus};
+use crate::api::names::labels;
 use crate::engine::analysis::{FinishedMeasurement, PrepareError, Prepared, RunPlan, plan_prepared, prepare};
 use crate::engine::observed;
 use crate::metric::job;
@@ -338,12 +339,20 @@ async fn commit(
         tracing::info!(
             namespace = meta.namespace.as_deref().unwrap_or_default(),
             name,
+            revision = observed::revision(meta),
+            step = step_of(run),
             phase = wanted.phase.as_str(),
             "{}",
             wanted.message.as_deref().unwrap_or("analysis"),
         );
     }
     Ok(())
+}
+
+/// The step of the Rollout that a run belongs to, if it belongs to one.
+fn step_of(run: &AnalysisRun) -> Option<i64> {
+    let labels = run.metadata.labels.as_ref()?;
+    labels.get(labels::STEP_INDEX)?.parse().ok()
 }
 
 async fn delete(ctx: &Context, run: &AnalysisRun) -> Result<(), Error> {
