@@ -16,6 +16,8 @@
 
 #[path = "node/blue_green.rs"]
 mod blue_green;
+#[path = "node/chart.rs"]
+mod chart;
 #[path = "node/load.rs"]
 mod load;
 #[path = "node/world.rs"]

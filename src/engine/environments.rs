@@ -188,7 +188,10 @@ fn set_deadline(
     let key = annotations::SCALE_DOWN_DEADLINE.to_owned();
     changes.insert(key, Some(whole_second(at).0.to_string()));
     annotate(rs, changes, draft);
-    draft.wake_at(at);
+    // Without a delay the pass that this write leads to comes soon enough.
+    if at > draft.now {
+        draft.wake_at(at);
+    }
 }
 
 /// Whether the ReplicaSet has a deadline, and it is over. Asks to look again when it will be.

@@ -333,3 +333,27 @@ fn without_a_stable_version_nothing_is_tested_and_nothing_waits_for_ever() {
         assert!(plan.status.pause_conditions.is_empty());
     }
 }
+
+#[test]
+fn an_old_side_without_a_delay_asks_for_no_moment_that_is_over() {
+    let status = json!({"currentPodHash": "new", "stableRS": "new", "blueGreen": {"activeSelector": "new"}});
+    let sets = sides(4, 4);
+    let plan = plan_at(
+        &update(&json!({"scaleDownDelaySeconds": 0}), &status, sets, "new", "new"),
+        0,
+    );
+    assert!(noted(&plan, "r-old", DEADLINE).is_some());
+    assert_eq!(plan.wake, None);
+}
+
+#[test]
+fn an_abort_of_nothing_does_not_lift_a_pause() {
+    let status = json!({"currentPodHash": "new", "stableRS": "new", "abort": true});
+    let mut world = update(&json!({}), &status, sides(4, 4), "new", "old");
+    Arc::make_mut(&mut world.rollout).spec.paused = Some(true);
+    assert_eq!(
+        switched(&plan_at(&world, 0)),
+        Vec::new(),
+        "the preview Service waits as before"
+    );
+}
