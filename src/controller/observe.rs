@@ -134,16 +134,8 @@ pub fn observe(
     }
 }
 
-/// The pods behind the Services of a blue-green Rollout. Slices are owned by their Service.
+/// The pods behind the Services of a Rollout. Slices are owned by their Service.
 fn endpoints(stores: &Stores, namespace: &str, rollout: &Rollout) -> BTreeMap<String, Vec<String>> {
-    if rollout
-        .spec
-        .strategy
-        .as_ref()
-        .is_none_or(|s| s.blue_green.is_none())
-    {
-        return BTreeMap::new();
-    }
     let pods = |name: &str| {
         let uid = stores.services.get(namespace, name)?.metadata.uid.clone()?;
         let slices = stores.endpoint_slices.owned_by(&uid);
