@@ -92,6 +92,12 @@ fn a_pod_that_is_not_restricted_would_be_refused() {
 }
 
 #[test]
+fn the_chart_installs_this_version() {
+    let text = std::fs::read_to_string(root("charts/serin/Chart.yaml")).unwrap();
+    assert_eq!(documents(&text)[0]["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
 fn the_program_knows_every_flag_that_the_chart_gives_it() {
     for values in documented() {
         let pod = pod(&template(&["--values", values.to_str().unwrap()]));
