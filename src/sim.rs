@@ -10,6 +10,7 @@
 //!  store    objects and the log of their writes  ---> view    caches that lag behind the log
 //!  pods     the ReplicaSet controller            <--- apply   intents, each guarded as a real call is
 //!  runs     the AnalysisRun controller                action  what users and the world do
+//!  services the endpoints controller
 //! ```
 //!
 //! Absent here: randomness (delays and faults are given as lists), a real clock, any IO. The same [`Simulation`] always
@@ -21,10 +22,12 @@ mod cluster;
 mod pods;
 mod process;
 mod runs;
+mod services;
 mod simulation;
 mod step;
 mod store;
 mod view;
+mod workload;
 
 pub use action::Action;
 pub use apply::{Kind, Refused, Write};

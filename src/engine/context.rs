@@ -137,8 +137,7 @@ impl<'a> Context<'a> {
 
     /// Whether the user holds everything: `spec.paused`. Not the way back of an abort: nothing comes before that.
     pub fn is_held(&self) -> bool {
-        let goes_back = self.is_aborted() && self.stable.is_some() && !self.is_promoted_by_user();
-        self.spec.paused == Some(true) && !goes_back
+        self.spec.paused == Some(true) && !self.goes_back()
     }
 
     /// Whether an aborted update is on its way back to the stable revision, or there.

@@ -12,8 +12,8 @@ use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 
-/// How long until pods that could not be evicted are looked at again when nothing is heard of them: a budget that says no
-/// does not say when it says yes.
+/// How long until pods that were asked to go are looked at again when nothing is heard of them: a budget that says no does
+/// not say when it says yes.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether a restart is asked for that is not through.
@@ -43,11 +43,10 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         draft.status.restarted_at.clone_from(&ctx.spec.restart_at);
         return;
     }
-    draft.wake_at(draft.now.checked_add(AGAIN).unwrap_or(draft.now));
-    let mut shared = budget(ctx, &in_order(ctx), ctx.replicas);
+    let mut shared = budget(ctx, &in_order(ctx), ctx.replicas, draft.now);
     for rs in in_order(ctx) {
         // Under blue-green each side answers for itself: what the preview has is nothing to production.
-        let mut own = budget(ctx, &[rs], context::spec_replicas(rs));
+        let mut own = budget(ctx, &[rs], context::spec_replicas(rs), draft.now);
         let budget = if ctx.blue_green.is_some() {
             &mut own
         } else {
@@ -67,6 +66,28 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
             });
         }
     }
+    // Where no pod may go, a change of the counts says when one may; but nobody tells of a budget that says yes by now, nor
+    // of pods that catch up with the counts.
+    if !draft.intents.is_empty() || lags(ctx) {
+        draft.wake_at(draft.now.checked_add(AGAIN).unwrap_or(draft.now));
+    }
+    for rs in ctx.all() {
+        let pods = pods::of(ctx.observed, rs).iter();
+        let coming = pods
+            .filter_map(|pod| available_at(pod, rs))
+            .filter(|at| *at > draft.now);
+        if let Some(at) = coming.min() {
+            draft.wake_at(at);
+        }
+    }
+}
+
+/// Whether the counters of the ReplicaSets and their pods tell different things: one of the two is late.
+fn lags(ctx: &Context) -> bool {
+    ctx.all().any(|rs| {
+        let ready = pods::of(ctx.observed, rs).iter().filter(|pod| pod.is_ready());
+        i64::try_from(ready.count()) != Ok(i64::from(rs.status.ready_replicas))
+    })
 }
 
 /// The ReplicaSets in the order in which their pods go.
@@ -95,16 +116,30 @@ fn old_pods_of<'a>(ctx: &Context<'a>, rs: &ReplicaSet, at: Timestamp) -> Vec<&'a
 ///
 /// Worked: 10 replicas, maxUnavailable 25 % (2), 10 of 10 available: 10 - (10 - 2) = 2. One of them is on its way out:
 /// 9 - 8 = 1. With a surge there are 12, all available: 12 - (12 - 2) = 2. maxUnavailable 0 counts as 1.
-fn budget(ctx: &Context, all: &[&ReplicaSet], size: i64) -> i64 {
+fn budget(ctx: &Context, all: &[&ReplicaSet], size: i64, now: Timestamp) -> i64 {
     let counted: i64 = all.iter().map(|rs| i64::from(rs.status.available_replicas)).sum();
     let seen = all
         .iter()
-        .flat_map(|rs| pods::of(ctx.observed, rs))
-        .filter(|pod| pod.is_ready())
-        .count();
+        .map(|rs| {
+            let all = pods::of(ctx.observed, rs).iter();
+            all.filter(|pod| available_at(pod, rs).is_some_and(|at| at <= now))
+                .count()
+        })
+        .sum::<usize>();
     let available = counted.min(i64::try_from(seen).unwrap_or(i64::MAX));
     let total: i64 = all.iter().map(|rs| i64::from(rs.status.replicas)).sum();
     available - (size.max(total) - ctx.limits.unavailable.max(1))
+}
+
+/// When the pod will have been ready for `minReadySeconds`, if it is ready: the replacement of one that went may be seen
+/// before the counts show that it went.
+fn available_at(pod: &Pod, rs: &ReplicaSet) -> Option<Timestamp> {
+    let wait = SignedDuration::from_secs(i64::from(rs.spec.min_ready_seconds.unwrap_or(0).max(0)));
+    let ready = pod.ready.as_ref().filter(|_| pod.is_ready())?;
+    match &ready.since {
+        Some(since) => since.0.checked_add(wait).ok(),
+        None => Some(Timestamp::MIN),
+    }
 }
 
 /// How far a restart is, for `status.message`; nothing where none is under way.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::{self, Context, hash_of};
+use super::context::{Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, Observed};
 use super::plan::{Intent, Notice, ServicePatch};
 use super::validate::Invalid;
+use crate::api::common::PodTemplate;
 use crate::api::names::{annotations, events, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutSpec};
@@ -78,8 +79,17 @@ pub fn refers_to(rollout: &Rollout, service: &str) -> bool {
 pub fn check(observed: &Observed) -> Result<(), Invalid> {
     let rollout = &observed.rollout;
     let own = observed::name(&rollout.metadata);
-    let template = rollout.spec.template.clone().unwrap_or_default().labels();
-    for (path, name) in referenced(&rollout.spec) {
+    let referenced = referenced(&rollout.spec);
+    if referenced.is_empty() {
+        return Ok(());
+    }
+    let template = rollout
+        .spec
+        .template
+        .as_ref()
+        .map(PodTemplate::labels)
+        .unwrap_or_default();
+    for (path, name) in referenced {
         let Some(service) = observed.services.get(name) else {
             return Err(format!(
                 "{path}: Invalid value: \"{name}\": Service \"{name}\" was not found"
@@ -108,33 +118,8 @@ pub fn check(observed: &Observed) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// When a Service may be pointed at a ReplicaSet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// As soon as one pod can answer; all of them where nobody has managed the Service yet, for then every pod behind it
-    /// still answers.
-    Availability,
-    /// At once: going back to stable.
-    Nothing,
-}
-
-/// Points the Services of a canary: stableService at the stable ReplicaSet, canaryService at the new one, or after an
-/// abort at the stable one too.
-pub(crate) fn point_canary(ctx: &Context, draft: &mut Draft) {
-    if let Some(name) = &ctx.canary.stable_service {
-        point(ctx, name, ctx.stable, Need::Availability, draft);
-    }
-    if let Some(name) = &ctx.canary.canary_service {
-        if ctx.is_aborted() && ctx.stable.is_some() && !ctx.is_fully_promoted() {
-            point(ctx, name, ctx.stable, Need::Nothing, draft);
-        } else {
-            point(ctx, name, ctx.new, Need::Availability, draft);
-        }
-    }
-}
-
 /// Points one Service at a ReplicaSet, and takes over its management.
-pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Need, draft: &mut Draft) {
+pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, draft: &mut Draft) {
     let (Some(rs), Some(service)) = (rs, ctx.observed.services.get(name)) else {
         return;
     };
@@ -143,17 +128,6 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Ne
     let managed = manager(service).is_some();
     if from == Some(hash) && managed {
         return;
-    }
-    if from != Some(hash) && need == Need::Availability {
-        let available = i64::from(rs.status.available_replicas);
-        let enough = if managed {
-            1
-        } else {
-            context::spec_replicas(rs).max(1)
-        };
-        if available < enough {
-            return;
-        }
     }
     let mut notices = Vec::new();
     if from != Some(hash) {
@@ -172,6 +146,8 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Ne
         notices,
     }));
 }
+
+pub(crate) mod canary;
 
 /// Services by name.
 pub type Services = BTreeMap<String, Arc<Service>>;

@@ -10,7 +10,7 @@ use super::{blue_green, canary, identity, phase, selector, workload};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
-use crate::api::names::{annotations, events, labels, reasons};
+use crate::api::names::{events, labels, reasons};
 use crate::api::rollout::RolloutStatus;
 
 /// Brings everything in the draft's status that follows from the world up to date.
@@ -252,11 +252,9 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
         return None;
     }
     // An old ReplicaSet that is kept for a while is part of the plan, not a lack of progress.
-    let keeps = ctx.all().filter(|rs| !context::same(Some(rs), ctx.new));
-    if keeps
-        .into_iter()
-        .any(|rs| !observed::annotation(&rs.metadata, annotations::SCALE_DOWN_DEADLINE).is_empty())
-    {
+    // One that should be gone by now, and is not, is no excuse any more.
+    let mut old = ctx.all().filter(|rs| !context::same(Some(rs), ctx.new));
+    if old.any(|rs| blue_green::view::deadline(rs).is_some_and(|at| at > draft.now)) {
         return None;
     }
     let condition = draft.condition(PROGRESSING)?;

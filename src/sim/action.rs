@@ -39,6 +39,12 @@ pub enum Action {
     SetSteps(Value),
     /// Some field of the spec is applied, by its JSON pointer.
     SetField(String, Value),
+    /// The Deployment that `workloadRef` names is applied with another image.
+    SetWorkloadImage(String),
+    /// `restart`: all pods created before this moment are to be replaced.
+    Restart,
+    /// The controller is replaced by one whose libraries print the same template in other bytes.
+    Upgrade,
     /// Pods of an image stop being ready, and come back after a while or never.
     BreakPods {
         /// Whose pods.
@@ -61,7 +67,7 @@ impl Action {
     /// Whether a user of the Rollout does it, not the world.
     pub fn is_by_user(&self) -> bool {
         match self {
-            Action::BreakPods { .. } | Action::LosePods { .. } => false,
+            Action::BreakPods { .. } | Action::LosePods { .. } | Action::Upgrade => false,
             Action::Promote
             | Action::PromoteFull
             | Action::SkipStep
@@ -75,6 +81,8 @@ impl Action {
             | Action::Undo
             | Action::Scale(_)
             | Action::SetSteps(_)
+            | Action::SetWorkloadImage(_)
+            | Action::Restart
             | Action::SetField(..) => true,
         }
     }
@@ -109,6 +117,9 @@ impl Cluster {
             Action::Scale(replicas) => self.set("/replicas", json!(replicas)),
             Action::SetSteps(steps) => self.set("/strategy/canary/steps", steps.clone()),
             Action::SetField(pointer, value) => self.set(pointer, value.clone()),
+            Action::SetWorkloadImage(image) => self.set_workload_image(image),
+            Action::Restart => self.set("/restartAt", json!(self.second().0.to_string())),
+            Action::Upgrade => self.library = if self.library.is_empty() { "u" } else { "" },
             Action::BreakPods { image, count, back } => self.break_pods(image, *count, *back),
             Action::LosePods { image, count } => self.lose_pods(image, *count),
         }

@@ -10,7 +10,7 @@ use crate::api::names::annotations;
 use crate::api::replica_set::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use crate::api::rollout::RolloutStatus;
 use crate::engine::observed;
-use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch};
+use crate::engine::plan::{Intent, NewAnalysisRun, NewReplicaSet, ReplicaSetPatch, WorkloadGeneration};
 
 /// The kinds that a pass writes and reads back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,27 @@ pub enum Kind {
     ReplicaSet,
     /// An AnalysisRun.
     AnalysisRun,
+    /// A Service.
+    Service,
+    /// The EndpointSlice of a Service.
+    EndpointSlice,
+    /// A Pod.
+    Pod,
+    /// The Deployment that `workloadRef` names.
+    Workload,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 7] = [
+        Kind::Rollout,
+        Kind::ReplicaSet,
+        Kind::AnalysisRun,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Pod,
+        Kind::Workload,
+    ];
 }
 
 /// A write that succeeded.
@@ -56,9 +77,9 @@ impl Cluster {
             Intent::PatchRollout {
                 revision,
                 replicas,
-                workload_generation: _,
+                workload_generation,
                 notices: _,
-            } => self.patch_rollout(*revision, *replicas, version),
+            } => self.patch_rollout(*revision, *workload_generation, *replicas, version),
             Intent::CreateReplicaSet(new) => self.create_replica_set(new),
             Intent::PatchReplicaSet(patch) => self.patch_replica_set(patch),
             Intent::AdoptReplicaSet { name, uid } => {
@@ -77,12 +98,11 @@ impl Cluster {
                 uid,
                 resource_version,
             } => self.delete_replica_set(name, uid, resource_version),
-            // The model has no Services, Deployments or single pods that a view would show: what asks for them has nothing
-            // to ask with.
-            Intent::PatchService(_)
-            | Intent::ScaleWorkload(_)
-            | Intent::EvictPod { .. }
-            | Intent::PatchPod { .. } => Err(Refused::Missing),
+            Intent::PatchService(patch) => self.patch_service(patch),
+            Intent::ScaleWorkload(scale) => self.scale_workload(scale),
+            Intent::EvictPod { name, uid, .. } => self.evict(name, uid),
+            // The pods of the model have no labels or annotations that a view would show: nothing is to be changed.
+            Intent::PatchPod { .. } => Err(Refused::Missing),
             Intent::CreateAnalysisRun(new) => self.create_run(new),
             Intent::TerminateAnalysisRun { name, uid } => self.terminate_run(name, uid),
             Intent::DeleteAnalysisRun { name, uid } => {
@@ -108,11 +128,7 @@ impl Cluster {
     /// Writes the status, unless the Rollout has another version than `version`.
     pub fn commit(&mut self, status: &RolloutStatus, version: &str) -> Result<Write, Refused> {
         self.guard(version)?;
-        // What comes back from the API server is what the wire can carry.
-        let wire = serde_json::to_value(status)
-            .and_then(serde_json::from_value)
-            .map_err(|_| Refused::Moved)?;
-        let version = self.write_rollout(|rollout| rollout.status = Some(wire));
+        let version = self.write_rollout(|rollout| rollout.status = Some(status.clone()));
         Ok(self.rollout_write(&version))
     }
 
@@ -138,6 +154,7 @@ impl Cluster {
     fn patch_rollout(
         &mut self,
         revision: Option<i64>,
+        workload_generation: Option<WorkloadGeneration>,
         replicas: Option<i32>,
         version: &str,
     ) -> Result<Write, Refused> {
@@ -149,6 +166,17 @@ impl Cluster {
             if let Some(revision) = revision {
                 let notes = rollout.metadata.annotations.get_or_insert_default();
                 notes.insert(annotations::REVISION.to_owned(), revision.to_string());
+            }
+            let key = annotations::WORKLOAD_GENERATION;
+            match workload_generation {
+                Some(WorkloadGeneration::Is(generation)) => {
+                    let notes = rollout.metadata.annotations.get_or_insert_default();
+                    notes.insert(key.to_owned(), generation.to_string());
+                }
+                Some(WorkloadGeneration::Forget) => {
+                    rollout.metadata.annotations.get_or_insert_default().remove(key);
+                }
+                None => {}
             }
         });
         Ok(self.rollout_write(&version))
@@ -265,6 +293,7 @@ impl Cluster {
         }
         self.replica_sets.remove(name);
         self.pods.remove(name);
+        self.pods_changed(name);
         Ok(Write {
             kind: Kind::ReplicaSet,
             name: name.to_owned(),
@@ -319,6 +348,6 @@ impl Cluster {
     }
 }
 
-fn number(version: &str) -> u64 {
+pub(super) fn number(version: &str) -> u64 {
     version.parse().unwrap_or(0)
 }

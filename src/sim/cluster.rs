@@ -7,18 +7,24 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde_json::Value;
 
+use super::apply::Kind;
 use super::pods::{Pods, Readiness};
 use super::runs::{Outcome, RunTurn};
+use super::services::EndpointsTurn;
 use super::store::Store;
 use crate::api::analysis::AnalysisRun;
+use crate::api::endpoint_slice::EndpointSlice;
 use crate::api::names::API_VERSION;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutSpec, RolloutStatus};
-use crate::engine::observed::Templates;
+use crate::api::service::Service;
+use crate::engine::observed::{Templates, Workload};
 use crate::engine::{Abilities, Identity, identity};
 
 /// The key of the one Rollout in its store.
 pub(super) const ROLLOUT: &str = "rollout";
+/// The key of the one workload in its store.
+pub(super) const WORKLOAD: &str = "workload";
 
 /// A Rollout with what a cache computes for it once.
 #[derive(Clone, Debug)]
@@ -51,6 +57,15 @@ pub struct Setup {
     pub refused: BTreeSet<String>,
     /// Milliseconds that the ReplicaSet controller takes to react, one after the other and over again.
     pub reaction: Vec<u32>,
+    /// Milliseconds that the endpoints controller takes to look, and again to write what it saw; one after the other and
+    /// over again.
+    pub endpoints: Vec<u32>,
+    /// The Services beside the Rollout; they select all of its pods.
+    pub services: Vec<String>,
+    /// Whether the controller is shown single pods.
+    pub shows_pods: bool,
+    /// The Deployment that `workloadRef` names.
+    pub workload: Option<Workload>,
     /// When the world begins.
     pub start: Timestamp,
 }
@@ -69,6 +84,18 @@ pub struct Cluster {
     pub replica_sets: Store<ReplicaSet>,
     /// AnalysisRuns.
     pub runs: Store<AnalysisRun>,
+    /// Services.
+    pub services: Store<Service>,
+    /// The EndpointSlice of each Service, by the name of the Service.
+    pub slices: Store<EndpointSlice>,
+    /// Single pods, where they are shown.
+    pub shown_pods: Store<crate::api::pod::Pod>,
+    /// The Deployment that `workloadRef` names.
+    pub workloads: Store<Workload>,
+    pub(super) endpoints: BTreeMap<String, EndpointsTurn>,
+    pub(super) lookups: usize,
+    /// What the library that prints templates adds to the hash of a template: nothing, until an upgrade.
+    pub(super) library: &'static str,
     pub(super) pods: BTreeMap<String, Pods>,
     pub(super) turns: BTreeMap<String, RunTurn>,
     pub(super) attempts: BTreeMap<String, usize>,
@@ -97,6 +124,13 @@ impl Cluster {
             rollouts: Store::default(),
             replica_sets: Store::default(),
             runs: Store::default(),
+            services: Store::default(),
+            slices: Store::default(),
+            shown_pods: Store::default(),
+            workloads: Store::default(),
+            endpoints: BTreeMap::new(),
+            lookups: 0,
+            library: "",
             pods: BTreeMap::new(),
             turns: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -115,7 +149,13 @@ impl Cluster {
             spec,
             status: None,
         };
+        if let Some(workload) = cluster.setup.workload.clone() {
+            cluster.workloads.put(WORKLOAD, workload);
+        }
         cluster.store_rollout(rollout, malformed);
+        for name in cluster.setup.services.clone() {
+            cluster.create_service(&name);
+        }
         cluster
     }
 
@@ -139,6 +179,12 @@ impl Cluster {
             sum.available += pods.available(rs, self.now).min(spec);
         }
         sum
+    }
+
+    /// All pods that are ready now.
+    pub fn ready(&self) -> i64 {
+        let pods = self.pods.values().flat_map(|pods| &pods.all);
+        i64::try_from(pods.filter(|pod| pod.is_ready(self.now)).count()).unwrap_or(i64::MAX)
     }
 
     /// Pods of the ReplicaSet with this pod template hash: asked for, existing, available.
@@ -219,6 +265,24 @@ impl Cluster {
         rollout.metadata.resource_version = Some(version.clone());
         self.store_rollout(rollout, malformed);
         version
+    }
+
+    /// How many writes there were to objects of a kind.
+    pub(super) fn writes(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Rollout => self.rollouts.writes(),
+            Kind::ReplicaSet => self.replica_sets.writes(),
+            Kind::AnalysisRun => self.runs.writes(),
+            Kind::Service => self.services.writes(),
+            Kind::EndpointSlice => self.slices.writes(),
+            Kind::Pod => self.shown_pods.writes(),
+            Kind::Workload => self.workloads.writes(),
+        }
+    }
+
+    /// How many writes there were at all.
+    pub fn all_writes(&self) -> usize {
+        Kind::ALL.into_iter().map(|kind| self.writes(kind)).sum()
     }
 
     fn store_rollout(&mut self, rollout: Rollout, malformed: Option<String>) {

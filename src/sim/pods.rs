@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::Cluster;
 use crate::api::replica_set::{ReplicaSet, ReplicaSetStatus};
+use crate::engine::duration::whole_second;
 
 /// When the pods of an image become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,24 +19,33 @@ pub enum Readiness {
     After(SignedDuration),
     /// Never.
     Never,
+    /// Never: its container fails again and again, and says so.
+    Crashes,
 }
 
 /// A pod. Only pods that exist and do not terminate are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
+    /// `<ReplicaSet>-<number>`.
+    pub name: String,
     /// When it was created.
     pub created: Timestamp,
     /// Since when it is ready, or from when it will be; `None`: never.
     pub ready: Option<Timestamp>,
+    /// Whether its container fails again and again.
+    pub crashes: bool,
 }
 
 impl Pod {
-    fn is_ready(&self, now: Timestamp) -> bool {
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
         self.ready.is_some_and(|at| at <= now)
     }
 
     fn available_at(&self, min_ready: SignedDuration) -> Option<Timestamp> {
-        self.ready?.checked_add(min_ready).ok()
+        // Counted from whole seconds, as in Kubernetes.
+        let ready = self.ready?;
+        let at = whole_second(ready).checked_add(min_ready).ok()?;
+        Some(at.max(ready))
     }
 }
 
@@ -48,6 +58,8 @@ pub(super) struct Pods {
     pub lost: i64,
     /// How many were lost when the status of this resourceVersion was counted.
     pub counted: Vec<(u64, i64)>,
+    /// How many pods were ever created: they are numbered.
+    pub created: usize,
 }
 
 impl Pods {
@@ -110,6 +122,7 @@ impl Cluster {
                 .is_some_and(|at| at <= self.now)
             {
                 self.wake_pods(name);
+                self.pods_changed(name);
             }
             if self
                 .pods
@@ -164,9 +177,15 @@ impl Cluster {
         while pods.all.len() < want {
             let ready = match readiness {
                 Readiness::After(delay) => now.checked_add(delay).ok(),
-                Readiness::Never => None,
+                Readiness::Never | Readiness::Crashes => None,
             };
-            pods.all.push(Pod { created: now, ready });
+            pods.created += 1;
+            pods.all.push(Pod {
+                name: format!("{name}-{}", pods.created),
+                created: now,
+                ready,
+                crashes: readiness == Readiness::Crashes,
+            });
         }
         if pods.all.len() > want {
             // Ready for the longest first; those that are not ready last, the newest at the very end.
@@ -192,6 +211,7 @@ impl Cluster {
         }
         if changes {
             self.wake_pods(name);
+            self.pods_changed(name);
         }
     }
 
@@ -261,6 +281,7 @@ impl Cluster {
             });
             pods.lost += before - pods.available(&rs, now);
             self.wake_pods(&name);
+            self.pods_changed(&name);
         }
     }
 }

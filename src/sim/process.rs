@@ -40,6 +40,14 @@ impl Process {
                     .map(|stored| &stored.rollout.metadata),
                 Kind::ReplicaSet => self.view.replica_sets.get(&write.name).map(|rs| &rs.metadata),
                 Kind::AnalysisRun => self.view.analysis_runs.get(&write.name).map(|run| &run.metadata),
+                Kind::Service => self
+                    .view
+                    .services
+                    .get(&write.name)
+                    .map(|service| &service.metadata),
+                // What an eviction leads to is seen when it is seen, as in the shell; nobody writes slices; and a workload
+                // is counted by generations.
+                Kind::EndpointSlice | Kind::Pod | Kind::Workload => return true,
             };
             match meta {
                 Some(meta) => {

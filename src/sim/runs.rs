@@ -6,13 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::Cluster;
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, Measurement};
-use crate::engine::analysis::{Checks, FinishedMeasurement, plan_run};
+use crate::engine::analysis::{FinishedMeasurement, plan_run};
 
 /// What a measurement of a run says, and how long it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// `Successful`, `Failed`, `Error` or `Inconclusive`.
     pub phase: AnalysisPhase,
+    /// How many measurements have no answer before the first that says it.
+    pub silent: u32,
     /// How long it takes.
     pub takes: SignedDuration,
 }
@@ -20,6 +22,7 @@ pub struct Outcome {
 impl Outcome {
     const GOOD: Outcome = Outcome {
         phase: AnalysisPhase::Successful,
+        silent: 0,
         takes: SignedDuration::ZERO,
     };
 }
@@ -33,9 +36,16 @@ pub(super) struct RunTurn {
     at: Option<Timestamp>,
     /// Measurements under way, and when each is finished.
     under_way: Vec<(Timestamp, FinishedMeasurement)>,
+    /// Measurements that were begun.
+    begun: u32,
 }
 
 impl Cluster {
+    /// What the measurements of a run say, whatever its controller makes of it.
+    pub fn outcome_of(&self, run: &str) -> Option<Outcome> {
+        self.turns.get(run)?.outcome
+    }
+
     /// The next moment at which something happens to a run.
     pub(super) fn next_run_change(&self) -> Option<Timestamp> {
         self.turns.values().filter_map(RunTurn::next).min()
@@ -97,10 +107,7 @@ impl Cluster {
             return;
         };
         let abilities = self.abilities;
-        let checks = Checks {
-            condition: &abilities.condition,
-            providers: abilities.providers,
-        };
+        let checks = abilities.checks();
         let (done, rest): (Vec<_>, Vec<_>) = turn.under_way.into_iter().partition(|(at, _)| *at <= now);
         turn.under_way = rest;
         let done: Vec<FinishedMeasurement> = done.into_iter().map(|(_, report)| report).collect();
@@ -115,9 +122,15 @@ impl Cluster {
         for measure in plan.measure {
             let at = now.checked_add(outcome.takes).unwrap_or(now);
             let finished_at = Timestamp::from_second(at.as_second()).unwrap_or(at);
+            let phase = if turn.begun < outcome.silent {
+                AnalysisPhase::Error
+            } else {
+                outcome.phase
+            };
+            turn.begun = turn.begun.saturating_add(1);
             let measurement = Measurement {
-                phase: outcome.phase,
-                message: (outcome.phase == AnalysisPhase::Error).then(|| "no answer".to_owned()),
+                phase,
+                message: (phase == AnalysisPhase::Error).then(|| "no answer".to_owned()),
                 started_at: started_at.clone(),
                 finished_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(finished_at)),
                 value: Some("1".to_owned()),

@@ -109,6 +109,9 @@ impl Simulation {
 
     fn act(&mut self, action: &Action, watch: Watch<'_>) {
         self.cluster.act(action);
+        if *action == Action::Upgrade {
+            self.crash();
+        }
         self.last_action = self.cluster.now;
         self.publish();
         watch(&self.cluster, &Step::Acted(action));
@@ -126,6 +129,7 @@ impl Simulation {
             delivered,
             self.cluster.next_pod_change(),
             self.cluster.next_run_change(),
+            self.cluster.next_endpoints_change(),
         ];
         all.into_iter().flatten().min()
     }
@@ -148,6 +152,7 @@ impl Simulation {
         let now = self.cluster.now;
         self.cluster.run_pods(since);
         self.cluster.run_runs();
+        self.cluster.run_endpoints();
         self.publish();
         if let Some((When::After(delay), _)) = self.script.front()
             && self.last_action.checked_add(*delay).is_ok_and(|at| at <= now)
@@ -162,29 +167,17 @@ impl Simulation {
                 continue;
             }
             let (view, cluster) = (&mut self.process.view, &self.cluster);
-            match delivery.kind {
-                Kind::Rollout => view.rollouts.follow(&cluster.rollouts, delivery.upto),
-                Kind::ReplicaSet => view.replica_sets.follow(&cluster.replica_sets, delivery.upto),
-                Kind::AnalysisRun => view.analysis_runs.follow(&cluster.runs, delivery.upto),
-            }
+            view.follow(cluster, delivery.kind, delivery.upto);
             self.process.changed = true;
         }
         self.deliveries = late;
     }
 
     fn written(&self) -> BTreeMap<Kind, usize> {
-        let Cluster {
-            rollouts,
-            replica_sets,
-            runs,
-            ..
-        } = &self.cluster;
-        [
-            (Kind::Rollout, rollouts.writes()),
-            (Kind::ReplicaSet, replica_sets.writes()),
-            (Kind::AnalysisRun, runs.writes()),
-        ]
-        .into()
+        Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.cluster.writes(kind)))
+            .collect()
     }
 
     /// Sends the news of the latest writes on their way. The news of one kind arrive in order.

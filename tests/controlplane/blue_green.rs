@@ -159,6 +159,13 @@ impl Shop {
             .await;
     }
 
+    /// When the last event with this reason was.
+    fn told(&self, reason: &str) -> jiff::Timestamp {
+        let all = self.events.applied();
+        let event = all.iter().rev().find(|e| text(e, "/reason") == reason).unwrap();
+        text(event, "/lastTimestamp").parse().unwrap()
+    }
+
     /// Waits until the ReplicaSet of a version is so.
     async fn until_set(&self, version: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let what = format!("the ReplicaSet of {version} {what}");

@@ -1,8 +1,11 @@
 //! Whose ReplicaSets, Services and replica counts they are: taken over, given back, and scaled by somebody else.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::support::bounds::Bounds;
+use crate::support::record::Record;
 use crate::support::world::{POD, REPLICA_SET, ROLLOUT, SERVICE, annotation, number, text};
 use crate::support::{World, canary, rollout, scenario};
 
@@ -75,6 +78,70 @@ fn services_select_their_side_and_are_given_back() {
             .await
             .unwrap();
         selected("stable", None).await;
+    });
+}
+
+/// The objects of both records in the order in which the API server wrote them.
+fn in_order(records: &[&Record]) -> Vec<Value> {
+    let mut all: Vec<Value> = records.iter().flat_map(|record| record.applied()).collect();
+    all.sort_by_key(|object| text(object, "/metadata/resourceVersion").parse::<u64>().unwrap());
+    all
+}
+
+#[test]
+fn both_services_lead_to_pods_that_answer_at_every_moment() {
+    scenario("services-lead", |world| async move {
+        for name in ["canary", "stable"] {
+            world.create_service(name, &json!({"app": NAME}), 80).await;
+        }
+        let mut strategy =
+            canary(&json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]));
+        strategy["canaryService"] = json!("canary");
+        strategy["stableService"] = json!("stable");
+        world.deployed(rollout(NAME, 2, strategy)).await;
+        let (sets, services) = (world.record(REPLICA_SET).await, world.record(SERVICE).await);
+        world.set_image(NAME, "app:v2").await;
+        world.paused_at(NAME, 1).await;
+        // Another template in the middle, which gets as far as all the weight there is, and back from there.
+        world.set_image(NAME, "app:v3").await;
+        world.paused_at(NAME, 1).await;
+        world.promote(NAME).await;
+        world.paused_at(NAME, 3).await;
+        world.until_scales(NAME, &[0, 0, 2]).await;
+        world.abort(NAME).await;
+        world.until_scales(NAME, &[2, 0, 0]).await;
+        world.retry(NAME).await;
+        world.paused_at(NAME, 1).await;
+        world.promote_full(NAME).await;
+        world.healthy(NAME).await;
+        world.until_scales(NAME, &[0, 0, 2]).await;
+        let mut now: HashMap<String, Value> = HashMap::new();
+        let mut looks = 0;
+        for object in in_order(&[&sets, &services]) {
+            let of = |o: &Value| format!("{}/{}", text(o, "/kind"), text(o, "/metadata/name"));
+            now.insert(of(&object), object);
+            for service in ["canary", "stable"] {
+                let Some(hash) = now
+                    .get(&format!("Service/{service}"))
+                    .map(|s| text(s, HASH).to_owned())
+                else {
+                    continue;
+                };
+                let Some(rs) = now
+                    .get(&format!("ReplicaSet/{NAME}-{hash}"))
+                    .filter(|_| !hash.is_empty())
+                else {
+                    continue;
+                };
+                looks += 1;
+                let (wants, has) = (
+                    number(rs, "/spec/replicas"),
+                    number(rs, "/status/availableReplicas"),
+                );
+                assert!(wants > 0 && has > 0, "{service} leads to {rs:#}");
+            }
+        }
+        assert!(looks > 20, "{looks} looks");
     });
 }
 

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use serin::api::analysis::AnalysisPhase;
+use serin::api::common::PodTemplate;
+use serin::api::names::WorkloadKind;
 use serin::engine::Abilities;
+use serin::engine::observed::Workload;
 use serin::sim::{Action, Cluster, Delays, Faults, Outcome, Readiness, Setup, Simulation, When};
 
 /// maxSurge or maxUnavailable.
@@ -27,8 +30,49 @@ pub enum StepKind {
     Analysis(usize),
 }
 
+/// What is asked of a blue-green rollout.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BlueGreen {
+    pub preview: bool,
+    /// `autoPromotionEnabled`, where it is said.
+    pub auto: Option<bool>,
+    /// `autoPromotionSeconds`.
+    pub seconds: Option<i32>,
+    /// `previewReplicaCount`.
+    pub size: Option<i32>,
+    /// `scaleDownDelaySeconds`.
+    pub delay: Option<i32>,
+    /// `scaleDownDelayRevisionLimit`.
+    pub limit: Option<i32>,
+    /// `abortScaleDownDelaySeconds`.
+    pub abort_delay: Option<i32>,
+    /// The templates of the analyses before and after the switch.
+    pub pre: Option<usize>,
+    pub post: Option<usize>,
+}
+
+/// `workloadRef.scaleDown`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScaleDown {
+    Never,
+    OnSuccess,
+    Progressively,
+}
+
 #[derive(Clone)]
 pub struct Case {
+    /// Blue-green instead of a canary.
+    pub blue_green: Option<BlueGreen>,
+    /// Whether the canary has the two Services.
+    pub services: bool,
+    /// `failFast`: so many pods, after so many seconds.
+    pub fail_fast: Option<(i32, i32)>,
+    /// The template comes from a Deployment.
+    pub workload: Option<ScaleDown>,
+    /// Whether the controller is shown single pods.
+    pub shows_pods: bool,
+    /// What the endpoints controller takes.
+    pub endpoints: Vec<u32>,
     pub replicas: i32,
     pub surge: Limit,
     pub unavailable: Limit,
@@ -47,6 +91,8 @@ pub struct Case {
     pub reaction: Vec<u32>,
     pub delays: Delays,
     pub faults: Faults,
+    /// How many measurements in a row may have no answer.
+    pub error_limit: i32,
 }
 
 pub fn start() -> Timestamp {
@@ -78,7 +124,65 @@ pub fn steps_json(steps: &[StepKind]) -> Value {
         .collect()
 }
 
+impl BlueGreen {
+    fn json(&self) -> Value {
+        let mut strategy = json!({"activeService": ACTIVE});
+        let mut set = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                strategy[key] = value;
+            }
+        };
+        let analysis = |n: usize| json!({"templates": [{"templateName": format!("t{n}")}]});
+        set("previewService", self.preview.then(|| json!(PREVIEW)));
+        set("autoPromotionEnabled", self.auto.map(|b| json!(b)));
+        set("autoPromotionSeconds", self.seconds.map(|n| json!(n)));
+        set("previewReplicaCount", self.size.map(|n| json!(n)));
+        set("scaleDownDelaySeconds", self.delay.map(|n| json!(n)));
+        set("scaleDownDelayRevisionLimit", self.limit.map(|n| json!(n)));
+        set("abortScaleDownDelaySeconds", self.abort_delay.map(|n| json!(n)));
+        set("prePromotionAnalysis", self.pre.map(analysis));
+        set("postPromotionAnalysis", self.post.map(analysis));
+        strategy
+    }
+}
+
+pub const ACTIVE: &str = "active";
+pub const PREVIEW: &str = "preview";
+pub const STABLE: &str = "stable";
+pub const CANARY: &str = "canary";
+
 impl Case {
+    /// The Services beside the Rollout.
+    pub fn service_names(&self) -> Vec<String> {
+        let names: &[&str] = match &self.blue_green {
+            Some(bg) if bg.preview => &[ACTIVE, PREVIEW],
+            Some(_) => &[ACTIVE],
+            None if self.services => &[STABLE, CANARY],
+            None => &[],
+        };
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// The template as its user wrote it.
+    fn template() -> Value {
+        json!({
+            "metadata": {"labels": {"app": "a"}},
+            "spec": {"containers": [{"name": "main", "image": "v1"}]},
+        })
+    }
+
+    fn workload(&self) -> Option<Workload> {
+        self.workload.map(|_| Workload {
+            kind: WorkloadKind::Deployment,
+            name: "old".to_owned(),
+            uid: "uid-old".to_owned(),
+            generation: 1,
+            template: PodTemplate(Self::template()),
+            selector: None,
+            replicas: self.replicas,
+        })
+    }
+
     pub fn spec(&self) -> Value {
         let mut canary = json!({
             "maxSurge": self.surge.json(),
@@ -87,6 +191,13 @@ impl Case {
         });
         if let Some(n) = self.background {
             canary["analysis"] = json!({"templates": [{"templateName": format!("b{n}")}]});
+        }
+        if self.services {
+            canary["stableService"] = json!(STABLE);
+            canary["canaryService"] = json!(CANARY);
+        }
+        if let Some((pods, seconds)) = self.fail_fast {
+            canary["failFast"] = json!({"failingPods": pods, "graceSeconds": seconds});
         }
         if let Some(percent) = self.threshold {
             canary["replicaProgressThreshold"] = json!({"type": "Percent", "value": percent});
@@ -97,12 +208,20 @@ impl Case {
             "progressDeadlineSeconds": self.deadline,
             "progressDeadlineAbort": self.deadline_abort,
             "selector": {"matchLabels": {"app": "a"}},
-            "template": {
-                "metadata": {"labels": {"app": "a"}},
-                "spec": {"containers": [{"name": "main", "image": "v1"}]},
+            "template": Self::template(),
+            "strategy": match &self.blue_green {
+                Some(bg) => json!({"blueGreen": bg.json()}),
+                None => json!({"canary": canary}),
             },
-            "strategy": {"canary": canary},
         });
+        if let Some(mode) = self.workload {
+            let mode = format!("{mode:?}").to_lowercase();
+            let reference =
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "old", "scaleDown": mode});
+            let fields = spec.as_object_mut().unwrap();
+            fields.remove("template");
+            fields.insert("workloadRef".to_owned(), reference);
+        }
         if let Some(revisions) = self.window {
             spec["rollbackWindow"] = json!({"revisions": revisions});
         }
@@ -122,7 +241,7 @@ impl Case {
                 };
                 let mut metric = json!({
                     "name": name,
-                    "consecutiveErrorLimit": 0,
+                    "consecutiveErrorLimit": self.error_limit,
                     "provider": {"prometheus": {"address": "http://prometheus", "query": "up"}},
                 });
                 metric
@@ -151,6 +270,10 @@ impl Case {
             outcomes,
             refused: std::collections::BTreeSet::default(),
             reaction: self.reaction.clone(),
+            endpoints: self.endpoints.clone(),
+            services: self.service_names(),
+            shows_pods: self.shows_pods,
+            workload: self.workload(),
             start: start(),
         }
     }
@@ -202,22 +325,39 @@ impl fmt::Debug for Case {
             self.deadline,
             if self.deadline_abort { " (aborts)" } else { "" },
         )?;
-        writeln!(
-            f,
-            "  steps {:?}, background {:?}, rollback window {:?}, threshold {:?}",
-            self.steps, self.background, self.window, self.threshold
-        )?;
+        match &self.blue_green {
+            Some(bg) => writeln!(f, "  {bg:?}, rollback window {:?}", self.window)?,
+            None => writeln!(
+                f,
+                "  steps {:?}, background {:?}, rollback window {:?}, threshold {:?}, services {}",
+                self.steps, self.background, self.window, self.threshold, self.services
+            )?,
+        }
+        if self.fail_fast.is_some() || self.workload.is_some() || self.shows_pods {
+            writeln!(
+                f,
+                "  failFast {:?}, workloadRef {:?}, single pods {}",
+                self.fail_fast, self.workload, self.shows_pods
+            )?;
+        }
         for (n, readiness) in self.pods.iter().enumerate() {
             match readiness {
                 Readiness::After(delay) => write!(f, "  v{} ready after {delay:#}", n + 1)?,
                 Readiness::Never => write!(f, "  v{} never ready", n + 1)?,
+                Readiness::Crashes => write!(f, "  v{} crashes", n + 1)?,
             }
         }
         writeln!(f)?;
         for (n, list) in self.outcomes.iter().enumerate() {
             let words: Vec<String> = list
                 .iter()
-                .map(|o| format!("{} after {:#}", phase_text(o.phase), o.takes))
+                .map(|o| {
+                    let silent = match o.silent {
+                        0 => String::new(),
+                        n => format!("{n} times no answer, then "),
+                    };
+                    format!("{silent}{} after {:#}", phase_text(o.phase), o.takes)
+                })
                 .collect();
             writeln!(f, "  analysis {n}: {}", words.join(", then "))?;
         }
@@ -229,8 +369,9 @@ impl fmt::Debug for Case {
         }
         write!(
             f,
-            "  delays in ms: ReplicaSets {:?}, watch {:?}, call {:?}; crashes after writes {:?}{}",
+            "  delays in ms: ReplicaSets {:?}, endpoints {:?}, watch {:?}, call {:?}; crashes after writes {:?}{}",
             self.reaction,
+            self.endpoints,
             self.delays.watch,
             self.delays.call,
             self.faults.crashes,

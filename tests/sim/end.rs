@@ -3,6 +3,7 @@
 use serin::engine::plan;
 use serin::sim::{Cluster, Lag, observe};
 
+use super::case::ACTIVE;
 use super::watcher::{short, summary};
 
 /// At the end nothing is left to do, and the state is one that a rollout may stay in.
@@ -48,7 +49,10 @@ fn ends_well(cluster: &Cluster, healthy: bool) -> Result<(), String> {
             })
             .sum()
     };
-    if !held && others(&[&current, &stable]) > 0 && healthy {
+    let bg = rollout.spec.strategy.as_ref().and_then(|s| s.blue_green.as_ref());
+    // Until a person has resolved an inconclusive analysis, no old environment goes.
+    let asked = bg.is_some() && !status.pause_conditions.is_empty();
+    if !held && !asked && others(&[&current, &stable]) > 0 && healthy {
         return Err("old ReplicaSets still have pods".to_owned());
     }
     match status.phase.as_deref() {
@@ -56,6 +60,9 @@ fn ends_well(cluster: &Cluster, healthy: bool) -> Result<(), String> {
             let (spec, count, available) = cluster.pods_of(&current);
             if stable != current || (spec, count, available) != (replicas, replicas, replicas) {
                 return Err(format!("Healthy with {spec}/{count}/{available} of {replicas}"));
+            }
+            if bg.is_some() && cluster.selected(ACTIVE) != Some(&current) {
+                return Err("Healthy, and the active Service leads elsewhere".to_owned());
             }
             Ok(())
         }
@@ -72,7 +79,12 @@ fn ends_well(cluster: &Cluster, healthy: bool) -> Result<(), String> {
             }
             let (_, canary, _) = cluster.pods_of(&current);
             let (_, count, available) = cluster.pods_of(&stable);
-            if healthy && canary > 0 {
+            if healthy && bg.is_some() && cluster.selected(ACTIVE) != Some(&stable) {
+                return Err("aborted, and the active Service does not lead to stable".to_owned());
+            }
+            // Without a delay the new side of blue-green stays for good.
+            let stays = bg.is_some_and(|bg| bg.abort_scale_down_delay_seconds == Some(0));
+            if healthy && canary > 0 && !stays {
                 return Err(format!("aborted with {canary} canary pods"));
             }
             if healthy && (count, available) != (replicas, replicas) {

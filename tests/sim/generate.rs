@@ -5,7 +5,15 @@ use proptest::prelude::*;
 use serin::api::analysis::AnalysisPhase;
 use serin::sim::{Action, Delays, Faults, Outcome, Readiness, When};
 
-use super::case::{Case, Limit, StepKind, image, steps_json};
+use super::case::{BlueGreen, Case, Limit, ScaleDown, StepKind, image, steps_json};
+
+/// Which strategies a property is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Canary,
+    BlueGreen,
+    Either,
+}
 
 /// What a property is about; everything else stays simple.
 #[derive(Clone, Copy)]
@@ -24,6 +32,10 @@ pub struct World {
     pub slow: bool,
     /// Whether the controller dies now and then.
     pub mortal: bool,
+    /// Whether it is a canary, blue-green, or either.
+    pub kind: Kind,
+    /// Whether there may be single pods, `failFast` and `workloadRef`.
+    pub rich: bool,
     /// Which actions there are, and how many of them.
     pub actions: fn() -> BoxedStrategy<Vec<(When, Action)>>,
 }
@@ -31,6 +43,11 @@ pub struct World {
 /// An update that begins when the first deployment is through, and whatever may happen to it.
 pub fn anything() -> BoxedStrategy<Vec<(When, Action)>> {
     updated(prop::collection::vec((when(), action()), 0..7)).boxed()
+}
+
+/// An update, and nothing else.
+pub fn only_an_update() -> BoxedStrategy<Vec<(When, Action)>> {
+    updated(Just(Vec::new())).boxed()
 }
 
 /// As [`anything`], but the pods stay as they are.
@@ -90,6 +107,7 @@ pub fn user_action() -> impl Strategy<Value = Action> {
         2 => Just(Action::Undo),
         3 => (0..8_i32).prop_map(Action::Scale),
         1 => steps().prop_map(|steps| Action::SetSteps(steps_json(&steps))),
+        1 => Just(Action::Restart),
     ]
 }
 
@@ -108,6 +126,7 @@ fn world_action() -> impl Strategy<Value = Action> {
             image: image(n),
             count
         }),
+        Just(Action::Upgrade),
     ]
 }
 
@@ -157,7 +176,7 @@ fn readiness(healthy: bool) -> BoxedStrategy<Readiness> {
     if healthy {
         after.boxed()
     } else {
-        prop_oneof![2 => after, 1 => Just(Readiness::Never)].boxed()
+        prop_oneof![4 => after, 1 => Just(Readiness::Never), 1 => Just(Readiness::Crashes)].boxed()
     }
 }
 
@@ -169,8 +188,10 @@ fn outcomes(good: bool) -> BoxedStrategy<Vec<Outcome>> {
         prop_oneof![3 => Just(Successful), 1 => Just(Failed), 1 => Just(Error), 1 => Just(Inconclusive)]
             .boxed()
     };
-    let outcome = (phase, 0..10_i64).prop_map(|(phase, seconds)| Outcome {
+    let silent = prop_oneof![4 => Just(0_u32), 1 => 1..4_u32];
+    let outcome = (phase, silent, 0..10_i64).prop_map(|(phase, silent, seconds)| Outcome {
         phase,
+        silent,
         takes: SignedDuration::from_secs(seconds),
     });
     prop::collection::vec(outcome, 1..3).boxed()
@@ -208,6 +229,8 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
         background,
         slow,
         mortal,
+        kind,
+        rich,
         actions,
     } = world;
     let size = (prop_oneof![4 => 1..7_i32, 1 => 7..21_i32, 1 => Just(0)], limits());
@@ -224,15 +247,28 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
         prop::collection::vec(outcomes(good), 2),
         actions(),
     );
-    let time = (millis(slow), millis(slow), millis(slow), faults(mortal));
-    (size, rules, what, course, time).prop_map(
-        |(
+    let time = (
+        millis(slow),
+        millis(slow),
+        millis(slow),
+        millis(slow),
+        faults(mortal),
+    );
+    (size, rules, what, course, time, beyond(kind, rich)).prop_map(
+        move |(
             (replicas, (surge, unavailable)),
             (min_ready, deadline, deadline_abort, window, threshold),
             (steps, background),
             (pods, outcomes, script),
-            (reaction, watch, call, faults),
+            (reaction, endpoints, watch, call, faults),
+            (blue_green, services, fail_fast, workload, shows_pods, error_limit),
         )| Case {
+            services,
+            fail_fast,
+            workload,
+            shows_pods,
+            error_limit: if good { 4 } else { error_limit },
+            endpoints,
             replicas,
             surge,
             unavailable,
@@ -245,12 +281,96 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
             background,
             pods,
             outcomes,
-            script,
+            script: fitting(script, blue_green.is_some(), workload.is_some()),
+            blue_green,
             reaction,
             delays: Delays { watch, call },
             faults,
         },
     )
+}
+
+type Beyond = (
+    Option<BlueGreen>,
+    bool,
+    Option<(i32, i32)>,
+    Option<ScaleDown>,
+    bool,
+    i32,
+);
+
+/// What not every case has.
+fn beyond(kind: Kind, rich: bool) -> BoxedStrategy<Beyond> {
+    let strategy = match kind {
+        Kind::Canary => Just(None).boxed(),
+        Kind::BlueGreen => blue_green().prop_map(Some).boxed(),
+        Kind::Either => prop::option::of(blue_green()).boxed(),
+    };
+    let rich = if rich {
+        let mode = prop_oneof![
+            Just(ScaleDown::Never),
+            Just(ScaleDown::OnSuccess),
+            Just(ScaleDown::Progressively)
+        ];
+        (
+            prop::option::of((1..3_i32, 0..20_i32)),
+            prop::option::weighted(0.4, mode),
+            any::<bool>(),
+        )
+            .boxed()
+    } else {
+        Just((None, None, false)).boxed()
+    };
+    (strategy, any::<bool>(), rich, prop_oneof![Just(0), Just(4)])
+        .prop_map(|(blue_green, services, (fail_fast, workload, shows), limit)| {
+            let canary = blue_green.is_none();
+            let fail_fast = fail_fast.filter(|_| canary);
+            let shows = shows || fail_fast.is_some();
+            (blue_green, services && canary, fail_fast, workload, shows, limit)
+        })
+        .boxed()
+}
+
+fn blue_green() -> impl Strategy<Value = BlueGreen> {
+    let seconds = || prop_oneof![2 => Just(None), 1 => Just(Some(0)), 2 => (1..40_i32).prop_map(Some)];
+    let pauses = (
+        any::<bool>(),
+        prop_oneof![2 => Just(None), 1 => Just(Some(true)), 2 => Just(Some(false))],
+        seconds(),
+        prop::option::weighted(0.3, 0..5_i32),
+    );
+    let delays = (seconds(), prop::option::weighted(0.2, 0..3_i32), seconds());
+    let analyses = (
+        prop::option::weighted(0.4, 0..2_usize),
+        prop::option::weighted(0.4, 0..2_usize),
+    );
+    (pauses, delays, analyses).prop_map(
+        |((preview, auto, seconds, size), (delay, limit, abort_delay), (pre, post))| BlueGreen {
+            preview,
+            auto,
+            seconds,
+            size,
+            delay,
+            limit,
+            abort_delay,
+            pre,
+            post,
+        },
+    )
+}
+
+/// What is done to the template is done to the Deployment where that has it, and blue-green has no steps.
+fn fitting(script: Vec<(When, Action)>, blue_green: bool, workload: bool) -> Vec<(When, Action)> {
+    let fit = |(when, action)| {
+        let action = match action {
+            Action::SetSteps(_) if blue_green => return None,
+            Action::Undo if workload => return None,
+            Action::SetImage(image) if workload => Action::SetWorkloadImage(image),
+            other => other,
+        };
+        Some((when, action))
+    };
+    script.into_iter().filter_map(fit).collect()
 }
 
 fn beside(background: bool) -> BoxedStrategy<Option<usize>> {

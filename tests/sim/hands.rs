@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use serin::engine::plan::Intent;
-use serin::sim::{Action, Cluster, Simulation, Step, When};
+use serin::sim::{Action, Cluster, Readiness, Simulation, Step, When};
 
-use super::case::Case;
+use super::case::{ACTIVE, Case};
 use super::end;
 use super::watcher::{course, run, run_on, short, summary};
 
@@ -15,12 +15,19 @@ pub fn abort(case: &Case) -> Result<(), String> {
     let updating = before.stable_rs.is_some() && before.stable_rs != before.current_pod_hash;
     let canary = before.current_pod_hash.clone().unwrap_or_default();
     let had = simulation.cluster.pods_of(&canary).0;
+    let switched = case.blue_green.is_some() && simulation.cluster.selected(ACTIVE) == Some(&canary);
     simulation.then(When::Quiet, Action::Abort);
-    let (mut acted, mut passes, mut moved) = (false, 0, None);
+    let (mut acted, mut passes, mut moved, mut back) = (false, 0, None, None);
     run_on(&mut simulation, &mut |cluster, step| {
         match step {
             Step::Acted(_) => acted = true,
             Step::Planned { .. } if acted => passes += 1,
+            Step::Applied {
+                intent: Intent::PatchService(patch),
+                ..
+            } if patch.name == ACTIVE && before.stable_rs.as_ref() == Some(&patch.pod_hash) => {
+                back.get_or_insert(passes);
+            }
             Step::Applied {
                 observed,
                 intent: Intent::PatchReplicaSet(patch),
@@ -62,10 +69,19 @@ pub fn abort(case: &Case) -> Result<(), String> {
             Ok(())
         };
     }
+    if let Some(bg) = &case.blue_green {
+        // Two passes, from the abort to the traffic: stable stands, for nothing has been promoted yet.
+        if switched && back.is_none_or(|passes| passes > 2) {
+            return fail(format!("the way back of the traffic came with pass {back:?}"));
+        }
+        if bg.abort_delay == Some(0) {
+            return end::is_at_rest(&simulation.cluster, true).or_else(fail);
+        }
+    }
     if simulation.cluster.pods_of(&canary).0 > 0 {
         return fail("pods of the aborted revision are left".to_owned());
     }
-    if had > 0 && moved.is_none_or(|passes| passes > 2) {
+    if had > 0 && case.blue_green.is_none() && moved.is_none_or(|passes| passes > 2) {
         return fail(format!("the first move came with pass {moved:?}"));
     }
     end::is_at_rest(&simulation.cluster, true).or_else(fail)
@@ -146,7 +162,10 @@ pub fn heal(case: &Case) -> Result<(), String> {
         Action::Unpause,
         Action::SetField("/progressDeadlineAbort".to_owned(), json!(false)),
         Action::SetField("/rollbackWindow".to_owned(), json!(null)),
-        Action::SetImage("good".to_owned()),
+        match case.workload {
+            Some(_) => Action::SetWorkloadImage("good".to_owned()),
+            None => Action::SetImage("good".to_owned()),
+        },
         Action::PromoteFull,
     ] {
         simulation.then(When::Quiet, action);
@@ -170,4 +189,32 @@ fn is_healthy(simulation: &Simulation) -> Result<(), String> {
         summary(&status),
         simulation.cluster.capacity()
     ))
+}
+
+/// A new revision whose pods crash is given up by `failFast`, unless too few of them were asked for.
+pub fn gives_up(case: &Case) -> Result<(), String> {
+    let crashing = Case {
+        pods: vec![case.pods[0], Readiness::Crashes, case.pods[2]],
+        shows_pods: true,
+        fail_fast: Some(case.fail_fast.unwrap_or((1, 5))),
+        deadline: 600,
+        deadline_abort: false,
+        ..case.clone()
+    };
+    let end = run(&crashing, &mut |_, _| Ok(()))?;
+    let status = end.cluster.status();
+    let (asked, _, _) = end
+        .cluster
+        .pods_of(status.current_pod_hash.as_deref().unwrap_or_default());
+    let enough = asked >= i64::from(crashing.fail_fast.map_or(1, |(pods, _)| pods.max(1)));
+    let message = status.message.clone().unwrap_or_default();
+    let aborted = status.abort == Some(true);
+    if (aborted && !message.contains("failFast: ")) || (!aborted && enough) {
+        return Err(format!(
+            "{asked} pods crash: {}\n{}",
+            summary(&status),
+            course(&crashing)
+        ));
+    }
+    Ok(())
 }

@@ -15,6 +15,8 @@ use super::case::{Case, start};
 pub const BOUND: u32 = 1_000;
 
 /// A rule over the steps of a run; the error says what is wrong.
+/// A rule without a memory.
+pub type PlainRule = fn(&Cluster, &Step<'_>) -> Result<(), String>;
 pub type Rule<'a> = &'a mut dyn FnMut(&Cluster, &Step<'_>) -> Result<(), String>;
 
 /// Runs the case to its end, under a rule. An error is the first violation, with the course of the run.
@@ -139,6 +141,28 @@ pub fn summary(status: &RolloutStatus) -> String {
             text.push_str(word);
         }
     }
+    if let Some(bg) = &status.blue_green {
+        let _ = write!(
+            text,
+            " active {} preview {}{}",
+            bg.active_selector.as_deref().unwrap_or("-"),
+            bg.preview_selector.as_deref().unwrap_or("-"),
+            if bg.scale_up_preview_check_point == Some(true) {
+                " checked"
+            } else {
+                ""
+            },
+        );
+        for run in [
+            &bg.pre_promotion_analysis_run_status,
+            &bg.post_promotion_analysis_run_status,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let _ = write!(text, " {}={}", run.name, run.status);
+        }
+    }
     if let Some(canary) = &status.canary {
         for run in [
             &canary.current_step_analysis_run_status,
@@ -181,14 +205,16 @@ pub fn bounds(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let (replicas, posts) = limits(observed);
     let after = cluster.capacity();
     let unseen = cluster.unseen_losses(observed.replica_sets.iter().map(AsRef::as_ref));
+    // A restart takes one at a time where none may be missing: else it could never be done (wire contract 2.13).
+    let unavailable = match intent {
+        Intent::EvictPod { .. } => posts.unavailable.max(1),
+        _ => posts.unavailable,
+    };
     // A pod that became ready unseen may be taken for one that is not: nobody could know.
     let available =
         |rs: &ReplicaSet| i64::from(rs.status.available_replicas.min(rs.spec.replicas.unwrap_or(1)));
     let seen: i64 = observed.replica_sets.iter().map(|rs| available(rs)).sum();
-    let floor = before
-        .available
-        .min(seen)
-        .min(replicas - posts.unavailable - unseen);
+    let floor = before.available.min(seen).min(replicas - unavailable - unseen);
     if after.available < floor {
         return Err(format!(
             "{} leaves {} pods available, fewer than {floor} (before it {}, replicas {replicas}, {posts:?}, {unseen} lost \
@@ -225,11 +251,7 @@ pub fn wakes(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let end = wake.unwrap_or(far);
     let span = end.duration_since(cluster.now);
     let committed = observed.rollout.status.clone().unwrap_or_default();
-    for at in [
-        cluster.now + SignedDuration::from_millis(1),
-        cluster.now + span / 2,
-        end - SignedDuration::from_millis(1),
-    ] {
+    for at in [cluster.now + span / 2, end - SignedDuration::from_millis(1)] {
         let early = plan(observed, at);
         if let Some(intent) = early.intents.first() {
             return Err(format!(
@@ -246,6 +268,20 @@ pub fn wakes(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What is committed comes back from the API server as it was: the wire can carry it.
+pub fn carried(_: &Cluster, step: &Step<'_>) -> Result<(), String> {
+    let Step::Committed { after, .. } = step else {
+        return Ok(());
+    };
+    let back: RolloutStatus =
+        serde_json::from_value(serde_json::to_value(after).unwrap()).map_err(|e| e.to_string())?;
+    if back == **after {
+        Ok(())
+    } else {
+        Err(format!("{} comes back as {}", summary(after), summary(&back)))
+    }
 }
 
 /// The same input gives the same plan.
@@ -282,7 +318,7 @@ impl Settles {
             Step::Applied { .. } | Step::Committed { .. } => self.own += 1,
             Step::Acted(_) | Step::Crashed => self.passes = 0,
             Step::Planned { .. } => {
-                let all = cluster.rollouts.writes() + cluster.replica_sets.writes() + cluster.runs.writes();
+                let all = cluster.all_writes();
                 let outside = all - self.own.min(all);
                 if outside != self.outside || self.at != Some(cluster.now) {
                     self.passes = 0;

@@ -52,6 +52,18 @@ fn the_oldest_stable_pod_goes_first_and_only_as_many_as_may_be_missing() {
     world.replica_sets[0] = replica_set("old", 1, 2, 1).into();
     world.pods.get_mut("old-uid").unwrap().pop();
     assert!(evicted(&world, 2).is_empty());
+    assert_eq!(
+        plan_at(&world, 2).wake,
+        None,
+        "nobody is asked: a change will tell"
+    );
+    add_pod(&mut world, "old", "old-c", 1, &json!({}));
+    assert_ne!(
+        plan_at(&world, 2).wake,
+        None,
+        "the pods say otherwise than the counts"
+    );
+    world.pods.get_mut("old-uid").unwrap().pop();
     // It is: the next, and when no stable one is left, those of the new revision.
     world.replica_sets[0] = replica_set("old", 1, 2, 2).into();
     add_pod(&mut world, "old", "old-c", 1, &json!({}));
@@ -123,4 +135,22 @@ fn scaling_goes_first() {
         matches!(intents.as_slice(), [Intent::PatchReplicaSet(_)]),
         "{intents:?}"
     );
+}
+
+#[test]
+fn a_replacement_that_is_ready_but_not_yet_available_does_not_let_the_next_pod_go() {
+    let mut world = paused(0);
+    std::sync::Arc::make_mut(&mut world.rollout)
+        .spec
+        .min_ready_seconds = Some(10);
+    for rs in &mut world.replica_sets {
+        std::sync::Arc::make_mut(rs).spec.min_ready_seconds = Some(10);
+    }
+    // The counts do not show yet that old-b went.
+    world.pods.get_mut("old-uid").unwrap().pop();
+    add_pod(&mut world, "old", "old-c", 2, &json!({}));
+    assert!(evicted(&world, 11).is_empty());
+    let then = noon() + SignedDuration::from_secs(12);
+    assert_eq!(plan_at(&world, 11).wake, Some(then));
+    assert_eq!(evicted(&world, 12), ["old-a"]);
 }

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{NAME, Shop, asking, has_deadline, is_observed, number, text, waits};
-use crate::support::world::{ANALYSIS_RUN, Kind, POD, REPLICA_SET, World};
+use crate::support::world::{ANALYSIS_RUN, Kind, POD, REPLICA_SET, ROLLOUT, World};
 use crate::support::{http, scenario, web_template};
 
 const QUOTA: Kind = ("", "v1", "ResourceQuota");
@@ -122,13 +122,8 @@ fn an_analysis_after_the_switch_decides_when_the_new_version_is_stable() {
         judge(&world, 3).await;
         let spec = json!({"postPromotionAnalysis": asking("ask"), "scaleDownDelaySeconds": 1});
         let mut shop = Shop::with(world, spec).await;
+        let record = shop.record(ROLLOUT).await;
         shop.update("app:v2").await;
-        shop.until_active("app:v2").await;
-        let rollout = shop.rollout(NAME).await;
-        if rollout["status"]["stableRS"] != rollout["status"]["currentPodHash"] {
-            let old = shop.until_set("app:v1", "stands", |_| true).await;
-            assert_eq!((number(&old, "/spec/replicas"), has_deadline(&old)), (2, false));
-        }
         shop.healthy(NAME).await;
         shop.then(&[
             "SwitchService",
@@ -138,6 +133,16 @@ fn an_analysis_after_the_switch_decides_when_the_new_version_is_stable() {
         ])
         .await;
         shop.until_sizes(&[("app:v1", 0), ("app:v2", 2)]).await;
+        // The old side gets its deadline when the verdict is in, not when the switch is done.
+        let at = |object: &Value| -> u64 { text(object, "/metadata/resourceVersion").parse().unwrap() };
+        let (rollouts, sets) = (record.applied(), shop.sets.applied());
+        let is_stable = |r: &&Value| r["status"]["stableRS"] == r["status"]["currentPodHash"];
+        let mut second = rollouts
+            .iter()
+            .skip_while(|r| r["status"]["stableRS"] == r["status"]["currentPodHash"]);
+        let stable = second.find(is_stable).unwrap();
+        let begun = sets.iter().find(|rs| has_deadline(rs)).unwrap();
+        assert!(at(begun) > at(stable));
         let run = &shop.runs(NAME).await[0];
         assert_eq!(run["metadata"]["labels"]["rollout-type"], "PostPromotion");
         assert_eq!(run["status"]["metricResults"][0]["count"], 3);
@@ -189,6 +194,22 @@ fn a_way_back_whose_side_was_taken_away_is_brought_up_first() {
             .create(&PostParams::default(), &serde_json::from_value(quota).unwrap())
             .await
             .unwrap();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"},
+            "spec": {"containers": [{"name": "app", "image": "app:v1"}]},
+        });
+        let pod = serde_json::from_value(pod).unwrap();
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        shop.until("the quota is in force", async || {
+            let known = shop.get(QUOTA, "none").await["status"]["used"]["pods"] == "4";
+            let refusal = shop.api(POD).create(&dry, &pod).await.err();
+            let refused = refusal.is_some_and(|e| e.to_string().contains("exceeded quota"));
+            (known && refused).then_some(())
+        })
+        .await;
         let hash = text(&shop.rollout(NAME).await, "/status/stableRS").to_owned();
         for pod in shop
             .list(POD, &format!("rollouts-pod-template-hash={hash}"))

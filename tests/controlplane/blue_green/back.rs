@@ -20,8 +20,6 @@ fn an_abort_before_the_switch_keeps_production_and_a_retry_begins_anew() {
         shop.abort(NAME).await;
         let rollout = shop.until_aborted("revision 2").await;
         assert_eq!(rollout["status"]["pauseConditions"], Value::Null);
-        shop.until_set("app:v2", "stands in its delay", has_deadline)
-            .await;
         shop.until_sizes(&[("app:v1", 2), ("app:v2", 0)]).await;
         shop.then(&["RolloutAborted", "ScalingReplicaSet"]).await;
         assert_eq!(shop.aims().await, both("app:v1", "app:v2"), "the preview stays");
@@ -212,8 +210,11 @@ fn undo_in_the_preview_goes_back_and_the_version_given_up_has_no_fast_way() {
         let mut shop = Shop::with(world, spec).await;
         shop.previewed("app:v2").await;
         shop.undo(NAME, "1").await;
+        shop.until("both Services are with the first version", async || {
+            (shop.aims().await == both("app:v1", "app:v1")).then_some(())
+        })
+        .await;
         shop.healthy(NAME).await;
-        assert_eq!(shop.aims().await, both("app:v1", "app:v1"));
         shop.until_set("app:v2", "stands in its delay", has_deadline)
             .await;
         // It stands complete, and was never promoted: going to it again asks again.

@@ -66,10 +66,6 @@ fn a_preview_waits_for_a_promotion_and_the_old_side_stands_for_its_delay() {
             rollout["status"]["blueGreen"]["scaleUpPreviewCheckPoint"],
             Value::Null
         );
-        let old = shop
-            .until_set("app:v1", "stands in its delay", has_deadline)
-            .await;
-        assert_eq!(number(&old, "/spec/replicas"), 2);
         shop.until_sizes(&[("app:v1", 0), ("app:v2", 2)]).await;
         shop.then(&[
             "RolloutResumed",
@@ -80,13 +76,13 @@ fn a_preview_waits_for_a_promotion_and_the_old_side_stands_for_its_delay() {
         .await;
         let sets = shop.replica_sets(NAME).await;
         assert!(!sets.iter().any(has_deadline), "the deadline goes with the pods");
+        let seen = shop.sets.applied();
+        let delayed = seen.iter().find(|rs| has_deadline(rs)).unwrap();
+        assert_eq!((image(delayed), number(delayed, "/spec/replicas")), ("app:v1", 2));
         // Between the switch and the end lies the delay, by the clocks of the objects themselves.
-        let told = shop.events.applied();
-        let when = |reason: &str| -> jiff::Timestamp {
-            let event = told.iter().rev().find(|e| text(e, "/reason") == reason).unwrap();
-            text(event, "/lastTimestamp").parse().unwrap()
-        };
-        let passed = when("ScalingReplicaSet").duration_since(when("SwitchService"));
+        let passed = shop
+            .told("ScalingReplicaSet")
+            .duration_since(shop.told("SwitchService"));
         assert!(passed.as_secs() >= 2, "{passed:?}");
         shop.close();
     });
@@ -96,18 +92,27 @@ fn a_preview_waits_for_a_promotion_and_the_old_side_stands_for_its_delay() {
 fn an_update_promotes_itself_after_its_seconds() {
     scenario("bg-seconds", |world| async move {
         let mut shop = Shop::with(world, json!({"autoPromotionSeconds": 3})).await;
-        shop.previewed("app:v2").await;
-        let rollout = shop.rollout(NAME).await;
-        let since: jiff::Timestamp = text(&rollout, "/status/pauseConditions/0/startTime")
+        let record = shop.record(ROLLOUT).await;
+        shop.update("app:v2").await;
+        shop.healthy(NAME).await;
+        shop.until_active("app:v2").await;
+        shop.then(&[
+            "RolloutPaused",
+            "RolloutResumed",
+            "SwitchService",
+            "RolloutCompleted",
+        ])
+        .await;
+        let all = record.applied();
+        let paused = all
+            .iter()
+            .find(|r| r["status"]["message"] == "BlueGreenPause")
+            .unwrap();
+        let since: jiff::Timestamp = text(paused, "/status/pauseConditions/0/startTime")
             .parse()
             .unwrap();
-        assert_eq!(shop.selects(NAME).await, "app:v1");
-        shop.until_active("app:v2").await;
-        let passed = jiff::Timestamp::now().duration_since(since);
+        let passed = shop.told("SwitchService").duration_since(since);
         assert!(passed.as_secs() >= 3, "{passed:?}");
-        shop.healthy(NAME).await;
-        shop.then(&["RolloutResumed", "SwitchService", "RolloutCompleted"])
-            .await;
         shop.close();
     });
 }
@@ -192,6 +197,22 @@ fn a_full_promotion_waits_for_nothing_but_pods() {
 }
 
 #[test]
+fn the_example_runs_as_it_stands() {
+    scenario("bg-example", |world| async move {
+        world.apply("examples/blue-green.yaml");
+        world.healthy("shop").await;
+        world.set_image("shop", "registry.example.com/shop:v2").await;
+        world
+            .until_rollout("shop", "waiting for a promotion", waits)
+            .await;
+        assert_eq!(world.scales("shop").await, [3, 1]);
+        world.promote("shop").await;
+        world.healthy("shop").await;
+        world.until_scales("shop", &[3, 3]).await;
+    });
+}
+
+#[test]
 fn old_sides_beyond_the_limit_go_at_once() {
     scenario("bg-limit", |world| async move {
         let spec = json!({"scaleDownDelaySeconds": 300, "scaleDownDelayRevisionLimit": 1});
@@ -206,8 +227,7 @@ fn old_sides_beyond_the_limit_go_at_once() {
         let kept = shop
             .until_set("app:v2", "stands in its delay", has_deadline)
             .await;
-        let left = annotation(&kept, DEADLINE).parse::<jiff::Timestamp>().unwrap();
-        assert!(left > jiff::Timestamp::now());
+        assert!(annotation(&kept, DEADLINE).parse::<jiff::Timestamp>().is_ok());
         shop.close();
     });
 }

@@ -41,11 +41,11 @@ fn a_new_template_in_the_pause_is_asked_for_anew() {
         shop.until_sizes(&[("app:v1", 2), ("app:v2", 0), ("app:v3", 2)])
             .await;
         assert_eq!(shop.aims().await, ("app:v1".to_owned(), "app:v3".to_owned()));
-        let paused = reasons(&shop.events)
-            .iter()
-            .filter(|r| *r == "RolloutPaused")
-            .count();
-        assert_eq!(paused, 2);
+        shop.until("the second pause is told", async || {
+            let told = reasons(&shop.events);
+            (told.iter().filter(|r| *r == "RolloutPaused").count() == 2).then_some(())
+        })
+        .await;
         shop.promote(NAME).await;
         shop.healthy(NAME).await;
         assert_eq!(shop.selects(NAME).await, "app:v3");
@@ -91,7 +91,11 @@ fn a_new_template_in_the_analysis_after_the_switch_and_its_abort_go_back_to_what
 #[test]
 fn scaling_in_the_middle_reaches_both_sides_and_tells_the_active_one() {
     scenario("bg-scale", |world| async move {
-        let mut shop = Shop::with(world, json!({"autoPromotionEnabled": false})).await;
+        let mut shop = Shop::with(
+            world,
+            json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 300}),
+        )
+        .await;
         shop.previewed("app:v2").await;
         shop.scale(NAME, 4).await;
         shop.until_sizes(&[("app:v1", 4), ("app:v2", 4)]).await;
@@ -125,8 +129,14 @@ fn a_restart_replaces_the_pods_of_both_sides_one_at_a_time() {
         let mut shop = Shop::with(world, spec).await;
         shop.previewed("app:v2").await;
         let before = names(&shop).await;
-        // Times on the wire are whole seconds: the pods have to be older than the next one.
-        let next = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 1).unwrap();
+        // Times on the wire are whole seconds: all pods are older than the second after the youngest.
+        let pods = shop.list(POD, "app=app").await;
+        let created = pods.iter().map(|pod| {
+            text(pod, "/metadata/creationTimestamp")
+                .parse::<jiff::Timestamp>()
+                .unwrap()
+        });
+        let next = created.max().unwrap() + jiff::SignedDuration::from_secs(1);
         shop.patch(NAME, json!({"spec": {"restartAt": next.to_string()}}))
             .await;
         shop.until_rollout(NAME, "restarted", |r| {
