@@ -1,5 +1,5 @@
-//! The promises of the design as properties on the model cluster: whatever the limits, the steps, the pods, the verdicts,
-//! the users and the delays are, and wherever the controller dies.
+//! The promises of the design as properties on the model cluster, for canaries and blue-green rollouts: whatever the limits,
+//! the steps, the delays, the pods, the verdicts, the users and the autoscalers are, and wherever the controller dies.
 //!
 //! `PROPTEST_CASES=100000 cargo test --test sim` looks longer. A failure prints the smallest case as a script, what is
 //! wrong, and the course of the run.
