@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds
+.PHONY: help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds manifests image
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,14 @@ node: ## Ring 4: the demo and all else that needs real pods (root)
 bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
 	@tests/bench/run.sh
 
-crds: ## Write crds/ anew from the types
+crds: ## Write crds/, and those of the chart, anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds
+
+manifests: ## Write deploy/ anew from the chart
+	@deploy/generate.sh
+
+image: ## The container image as serin.tar, without a container engine (FILE=... NAME=...)
+	@deploy/image.sh $(or $(FILE),serin.tar) $(NAME)
 
 bench-analysis: ## Punctuality and memory of 500 AnalysisRuns while a provider hangs (BENCH_SECONDS=600 BENCH_RUNS=500)
 	@cargo bench --features cluster-tests --bench analysis

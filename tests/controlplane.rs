@@ -17,19 +17,29 @@ mod support;
 
 #[path = "controlplane/analysis.rs"]
 mod analysis;
+#[path = "controlplane/blue_green.rs"]
+mod blue_green;
 #[path = "controlplane/cost.rs"]
 mod cost;
 #[path = "controlplane/death.rs"]
 mod death;
+#[path = "controlplane/events.rs"]
+mod events;
 #[path = "controlplane/input.rs"]
 mod input;
 #[path = "controlplane/instances.rs"]
 mod instances;
+#[path = "controlplane/owners.rs"]
+mod owners;
+#[path = "controlplane/pods.rs"]
+mod pods;
 #[path = "controlplane/progress.rs"]
 mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
+#[path = "controlplane/workloads.rs"]
+mod workloads;
 #[path = "controlplane/writes.rs"]
 mod writes;

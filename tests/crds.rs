@@ -1,4 +1,4 @@
-//! The definitions in `crds/` are those of the types, and say what the contract says (section 1.0).
+//! The definitions in `crds/` and in the chart are those of the types, and say what the contract says (section 1.0).
 //!
 //! `UPDATE=1 cargo test --test crds` writes the files anew.
 
@@ -21,8 +21,11 @@ fn crds() -> &'static [CustomResourceDefinition] {
     &CRDS
 }
 
-fn file_of(crd: &CustomResourceDefinition) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{}.yaml", crd.spec.names.plural))
+/// Where they are: for people, and for Helm, which takes nothing from outside of a chart.
+const FOLDERS: [&str; 2] = ["crds", "charts/serin/files/crds"];
+
+fn file_of(folder: &str, crd: &CustomResourceDefinition) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("{folder}/{}.yaml", crd.spec.names.plural))
 }
 
 fn schema_of(crd: &CustomResourceDefinition) -> Value {
@@ -60,8 +63,11 @@ fn crd_named(kind: &str) -> &'static CustomResourceDefinition {
 
 #[test]
 fn files_are_those_of_the_types() {
-    for crd in crds() {
-        let (path, generated) = (file_of(crd), crds_yaml(crd));
+    for (folder, crd) in FOLDERS
+        .iter()
+        .flat_map(|folder| crds().iter().map(move |crd| (folder, crd)))
+    {
+        let (path, generated) = (file_of(folder, crd), crds_yaml(crd));
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &generated).unwrap();
         }
@@ -76,13 +82,15 @@ fn files_are_those_of_the_types() {
 
 #[test]
 fn no_file_is_left_of_a_kind_that_is_gone() {
-    let expected: BTreeSet<_> = crds().iter().map(file_of).collect();
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds");
-    let stored: BTreeSet<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert_eq!(stored, expected);
+    for name in FOLDERS {
+        let expected: BTreeSet<_> = crds().iter().map(|crd| file_of(name, crd)).collect();
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+        let stored: BTreeSet<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(stored, expected);
+    }
 }
 
 #[test]

@@ -16,9 +16,9 @@ use serin::api::analysis::{
 use serin::engine::analysis::{
     Checks, RunInputs, TemplateSource, build_run_spec, is_finite, prepare_run, resolve_templates,
 };
-use serin::metric::condition::Condition;
+use serin::metric::condition;
 use serin::metric::job::{Place, build};
-use serin::metric::provider::supported_providers;
+use serin::metric::provider::{self, supported_providers};
 
 /// The arguments that have no default, by file.
 fn arguments(file: &str) -> &'static [&'static str] {
@@ -37,12 +37,9 @@ fn arguments(file: &str) -> &'static [&'static str] {
 fn each_analysis_example_becomes_a_run() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/analysis");
     let checks = Checks {
-        condition: &|text| {
-            Condition::parse(text)
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        },
+        condition: &condition::check,
         providers: supported_providers(),
+        provider: &provider::check,
     };
     let mut seen = 0;
     for file in std::fs::read_dir(folder).unwrap() {

@@ -14,6 +14,10 @@
     reason = "a test that cannot go on must say so and end"
 )]
 
+#[path = "node/blue_green.rs"]
+mod blue_green;
+#[path = "node/chart.rs"]
+mod chart;
 #[path = "node/load.rs"]
 mod load;
 #[path = "node/world.rs"]

@@ -4,7 +4,7 @@
 # fmt           formatting of Rust and Go
 # lint          clippy with warnings as errors, go vet, the syntax of every script
 # unit          rings 1 and 2: engine, wire, model cluster, scripted APIs, a real Prometheus on loopback; the demo's judge
-# controlplane  ring 3: a real control plane with faked pods
+# controlplane  ring 3: a real control plane with faked pods; the chart, its alerts and the plain manifests
 # node          ring 4: the demo on a real node with real requests, and whatever else needs one (root)
 #
 # Builds and installs what is missing. A stage that fails does not keep the others from running. The last line is
@@ -57,7 +57,7 @@ targets() {
 }
 
 stage_controlplane() {
-  tests/cluster/build.sh fake prometheus
+  tests/cluster/build.sh fake prometheus helm
   PATH=$(part_dir prometheus):$PATH
   local tests
   tests=$(targets cluster-tests)
@@ -68,7 +68,7 @@ stage_controlplane() {
 }
 
 stage_node() {
-  tests/cluster/build.sh node prometheus
+  tests/cluster/build.sh node prometheus helm
   # Through a pipe: no terminal, so lines instead of a live picture.
   examples/demo/run.sh </dev/null 2>&1 | cat
   local tests

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use serin::cli::analyze::{self, Inputs, When};
 use serin::controller::leader::{Election, LEASE_NAME};
 use serin::controller::process::{self, JobTarget, Options};
+use serin::metric::http::TransportOptions;
 use serin::metric::provider::{Measurer, MeasurerOptions};
+use serin::metric::sigv4::AwsCredentials;
 use tokio::sync::watch;
 
 /// Progressive delivery for Kubernetes: canary, blue-green and rolling releases, gated by Prometheus.
@@ -56,6 +58,37 @@ struct AnalyzeArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
+}
+
+/// How metric providers are spoken to. Credentials for `sigv4` are read from the environment: `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+#[derive(Args)]
+struct MeasuringArgs {
+    /// File of certificate authorities in PEM that metric providers may have, beside those of the system.
+    #[arg(long, env = "SERIN_METRIC_CA_FILE", value_name = "FILE")]
+    metric_ca_file: Option<PathBuf>,
+}
+
+impl MeasuringArgs {
+    fn options(&self) -> anyhow::Result<MeasurerOptions> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("cannot read --metric-ca-file {}", path.display()))
+        };
+        let given = self
+            .metric_ca_file
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty());
+        let transport = TransportOptions {
+            ca_pem: given.map(read).transpose()?,
+            ..TransportOptions::default()
+        };
+        Ok(MeasurerOptions {
+            transport,
+            aws: AwsCredentials::from_env(|name| std::env::var(name).ok()),
+        })
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -102,6 +135,8 @@ struct ControllerArgs {
     /// The Prometheus of metrics that name none.
     #[arg(long, env = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")]
     prometheus_address: Option<String>,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
     /// Path of the kubeconfig of another cluster, which the Jobs of analyses go to.
     #[arg(long, env = "ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG")]
     analysis_job_kubeconfig: Option<String>,
@@ -182,7 +217,7 @@ fn analyze(args: &AnalyzeArgs) -> anyhow::Result<u8> {
     };
     // As in the controller.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+    let measurer = Measurer::new(args.measuring.options()?).context("cannot set up the HTTP client")?;
     let address = args.prometheus_address.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -257,6 +292,7 @@ async fn serve(args: ControllerArgs) -> anyhow::Result<()> {
         rollout_threads: args.rollout_threads,
         analysis_threads: args.analysis_threads,
         prometheus_address: args.prometheus_address,
+        measuring: args.measuring.options()?,
         jobs: JobTarget {
             kubeconfig: args.analysis_job_kubeconfig,
             namespace: args.analysis_job_namespace,

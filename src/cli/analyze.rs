@@ -18,8 +18,8 @@ use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, Analysis
 use crate::controller::clock;
 use crate::engine::analysis::{Checks, FinishedMeasurement, Measure, plan_run, prepare_run, resolve_metric};
 use crate::engine::duration::{later, parse_positive, whole_second};
-use crate::metric::condition::Condition;
-use crate::metric::provider::{Defaults, Measurer, supported_providers};
+use crate::metric::condition;
+use crate::metric::provider::{self, Defaults, Measurer, supported_providers};
 
 mod table;
 mod template;
@@ -104,12 +104,9 @@ pub async fn analyze(
 ) -> Result<Ended, String> {
     let (spec, secrets) = template::run_spec(inputs)?;
     let checks = Checks {
-        condition: &|text| {
-            Condition::parse(text)
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        },
+        condition: &condition::check,
         providers: supported_providers(),
+        provider: &provider::check,
     };
     // The whole of it first: a mistake in a metric that is left out here would show only in the release.
     let rules = prepare_run(&spec, &checks).map_err(|error| error.to_string())?;

@@ -4,6 +4,8 @@
 //! call, and its end, or an image that cannot be pulled, is known at once. A controller that may not watch them asks for
 //! each Job every [`LOOK_AGAIN`] instead.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
@@ -16,6 +18,7 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -31,6 +34,9 @@ use crate::metric::job::{self, Place};
 
 /// How often to ask for a Job that no watch tells of.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// How often to look for Jobs elsewhere whose run is gone.
+const COLLECT: Duration = Duration::from_secs(5);
 
 /// How long the watch may take to show what was just created.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
@@ -52,6 +58,8 @@ pub struct Jobs {
     client: Client,
     namespace: Option<String>,
     elsewhere: bool,
+    /// The runs of this controller that have a Job where no owner reference reaches, by uid.
+    known: Mutex<HashSet<String>>,
     cache: Cache<Job>,
     pods: Cache<Pod>,
 }
@@ -104,6 +112,7 @@ impl Jobs {
             client,
             namespace,
             elsewhere: kubeconfig.is_some(),
+            known: Mutex::default(),
             cache: jobs,
             pods,
         })
@@ -131,6 +140,9 @@ impl Jobs {
             namespace,
             beside_run: namespace == own && !self.elsewhere,
         };
+        if let Some(uid) = run.metadata.uid.as_ref().filter(|_| !place.beside_run) {
+            self.known.lock().insert(uid.clone());
+        }
         let started = clock::now();
         match self.try_create(run, index, ordinal, &place).await {
             Ok(name) => {
@@ -250,25 +262,69 @@ impl Jobs {
                 .iter()
                 .flatten()
                 .find(|(key, _)| *key == annotations::ANALYSIS_RUN_METRIC);
-            if !job::is_surplus(&job, status, metric.is_some_and(|(_, metric)| measured(metric))) {
-                continue;
-            }
-            let name = observed::name(meta);
-            let params = DeleteParams::background().preconditions(Preconditions {
-                uid: meta.uid.clone(),
-                resource_version: None,
-            });
-            let api: Api<Job> =
-                Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
-            match call("delete", "Job", name, api.delete(name, &params)).await {
-                Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) =>
-                    {}
-                other => {
-                    other?;
-                }
+            if job::is_surplus(&job, status, metric.is_some_and(|(_, metric)| measured(metric))) {
+                self.delete(&job).await?;
             }
         }
         Ok(())
+    }
+
+    /// Deletes the Jobs of runs that are gone, where no owner reference reaches: in another namespace or cluster.
+    ///
+    /// Only of runs that this process knew, because the Jobs of other controllers may be there too. What is missed, when a
+    /// run is deleted while no controller lives, deletes itself in time (see [`job::build`]).
+    pub async fn collect(&self, runs: &Cache<AnalysisRun>) {
+        if self.namespace.is_none() && !self.elsewhere {
+            return;
+        }
+        loop {
+            sleep(COLLECT).await;
+            for job in self.orphans(runs) {
+                if let Err(error) = self.delete(&job).await {
+                    let name = observed::name(&job.metadata);
+                    tracing::warn!(name, error = %error.sentence(), "cannot delete the Job of a run that is gone");
+                }
+            }
+        }
+    }
+
+    /// The Jobs elsewhere whose run is gone.
+    fn orphans(&self, runs: &Cache<AnalysisRun>) -> Vec<Arc<Job>> {
+        let mut with_jobs = HashSet::new();
+        let mut orphans = Vec::new();
+        let mut known = self.known.lock();
+        for job in self.cache.store().state() {
+            let Some(uid) = uid_label(&job.metadata).map(str::to_owned) else {
+                continue;
+            };
+            let run = run_of(&job.metadata).and_then(|run| runs.store().get(&run));
+            if run.is_some_and(|run| run.metadata.uid.as_ref() == Some(&uid)) {
+                known.insert(uid.clone());
+            } else if known.contains(&uid) && job.metadata.deletion_timestamp.is_none() {
+                orphans.push(job);
+            }
+            with_jobs.insert(uid);
+        }
+        // A Job that was created a moment ago may not be in the store yet: its run lives, and is known again by then.
+        known.retain(|uid| with_jobs.contains(uid));
+        orphans
+    }
+
+    async fn delete(&self, job: &Job) -> Result<(), Error> {
+        let meta = &job.metadata;
+        let name = observed::name(meta);
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: meta.uid.clone(),
+            resource_version: None,
+        });
+        let api: Api<Job> =
+            Api::namespaced(self.client.clone(), meta.namespace.as_deref().unwrap_or_default());
+        match call("delete", "Job", name, api.delete(name, &params)).await {
+            Err(Error::Api { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.is_not_found()) => {
+                Ok(())
+            }
+            other => other.map(|_| ()),
+        }
     }
 }
 
@@ -304,14 +360,18 @@ where
 
 /// Asks for a pass of the run that a Job names.
 fn tell(trigger: &UnboundedSender<ObjectRef<AnalysisRun>>, meta: &ObjectMeta) {
-    let given = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key));
-    if let (Some(name), Some(namespace)) = (
-        given(annotations::ANALYSIS_RUN_NAME),
-        given(annotations::ANALYSIS_RUN_NAMESPACE),
-    ) {
+    if let Some(run) = run_of(meta) {
         // A process that shuts down listens no more.
-        let _ = trigger.unbounded_send(ObjectRef::new(name).within(namespace));
+        let _ = trigger.unbounded_send(run);
     }
+}
+
+/// The run that a Job names.
+fn run_of(meta: &ObjectMeta) -> Option<ObjectRef<AnalysisRun>> {
+    let given = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key));
+    let name = given(annotations::ANALYSIS_RUN_NAME)?;
+    let namespace = given(annotations::ANALYSIS_RUN_NAMESPACE)?;
+    Some(ObjectRef::new(name).within(namespace))
 }
 
 fn uid_label(meta: &ObjectMeta) -> Option<&str> {

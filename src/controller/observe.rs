@@ -16,8 +16,8 @@ use crate::api::rollout::Rollout;
 use crate::api::service::Service;
 use crate::engine::observed::{self, Templates, Workload};
 use crate::engine::{Abilities, Identity, Observed, Refusal, services};
-use crate::metric::condition::Condition;
-use crate::metric::provider::supported_providers;
+use crate::metric::condition;
+use crate::metric::provider::{self, supported_providers};
 
 /// The stores of all watched kinds.
 pub struct Stores {
@@ -79,8 +79,9 @@ impl Identities {
 /// What this controller can measure and judge.
 pub fn abilities() -> Abilities {
     Abilities {
-        condition: |text| Condition::parse(text).map(|_| ()).map_err(|e| e.to_string()),
+        condition: condition::check,
         providers: supported_providers(),
+        provider: provider::check,
     }
 }
 
@@ -133,16 +134,8 @@ pub fn observe(
     }
 }
 
-/// The pods behind the Services of a blue-green Rollout. Slices are owned by their Service.
+/// The pods behind the Services of a Rollout. Slices are owned by their Service.
 fn endpoints(stores: &Stores, namespace: &str, rollout: &Rollout) -> BTreeMap<String, Vec<String>> {
-    if rollout
-        .spec
-        .strategy
-        .as_ref()
-        .is_none_or(|s| s.blue_green.is_none())
-    {
-        return BTreeMap::new();
-    }
     let pods = |name: &str| {
         let uid = stores.services.get(namespace, name)?.metadata.uid.clone()?;
         let slices = stores.endpoint_slices.owned_by(&uid);

@@ -55,6 +55,8 @@ pub struct Options {
     pub analysis_threads: u16,
     /// The Prometheus of metrics without an address.
     pub prometheus_address: Option<String>,
+    /// Bounds, authorities and credentials of measuring.
+    pub measuring: MeasurerOptions,
     /// Where the Jobs of analyses go.
     pub jobs: JobTarget,
     /// Port of the probes.
@@ -134,7 +136,7 @@ async fn work(
         events.clone(),
         counted,
     ));
-    let measurer = Measurer::new(MeasurerOptions::default()).context("cannot set up the HTTP client")?;
+    let measurer = Measurer::new(options.measuring.clone()).context("cannot set up the HTTP client")?;
     let defaults = Defaults {
         prometheus_address: options.prometheus_address.clone(),
         ..Defaults::default()
@@ -156,6 +158,8 @@ async fn work(
             swept_runs.sweep(swept_stores.analysis_runs.store());
         }
     });
+    let (of_runs, run_stores) = (Arc::clone(&runs), Arc::clone(&stores));
+    tasks.spawn(async move { of_runs.jobs.collect(&run_stores.analysis_runs).await });
     let (finished, mut all_passed) = watch::channel(false);
     let backoff = Backoff::default();
     let abandoned = Arc::new(abandoned::Context {
@@ -204,7 +208,7 @@ async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result
     let mut found = look_for_rollouts(client, options).await;
     for _ in 0..INSTALLING.as_secs() {
         match &found {
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => {
+            Err(kube::Error::Api(status)) if is_unknown(status) || status.is_forbidden() => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 found = look_for_rollouts(client, options).await;
             }
@@ -213,7 +217,7 @@ async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result
     }
     match found {
         Ok(()) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Err(anyhow!(
+        Err(kube::Error::Api(status)) if is_unknown(&status) => Err(anyhow!(
             "this cluster has no Rollouts: install the CustomResourceDefinitions first (kubectl apply -f crds/)"
         )),
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
@@ -221,6 +225,11 @@ async fn check_definitions(client: &Client, options: &Options) -> anyhow::Result
         }
         Err(error) => Err(error).context("cannot reach the API server"),
     }
+}
+
+/// A group that the API server has never heard of is answered by a plain page, and not by a Status with a reason.
+fn is_unknown(status: &kube::core::Status) -> bool {
+    status.is_not_found() || status.code == 404
 }
 
 async fn look_for_rollouts(client: &Client, options: &Options) -> Result<(), kube::Error> {

@@ -4,13 +4,12 @@
 //! provider that hangs delays neither the other metrics of its run nor any other run. What is under way is known to this
 //! process only; one that starts anew measures anew.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -23,18 +22,17 @@ use tokio::task::AbortHandle;
 use super::apply::call;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
-use super::jobs::{Jobs, Look};
+use super::jobs::Jobs;
 use super::observe::abilities;
-use super::secrets::secrets;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
-use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement, Metric};
-use crate::engine::analysis::{
-    Cancel, Checks, FinishedMeasurement, Measure, RunPlan, plan_run, redact, resolve_metric,
-};
+use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus};
+use crate::engine::analysis::{FinishedMeasurement, PrepareError, Prepared, RunPlan, plan_prepared, prepare};
 use crate::engine::observed;
 use crate::metric::job;
 use crate::metric::provider::{Defaults, Measurer};
+
+mod measuring;
 
 /// What the passes of all runs share.
 pub struct Context {
@@ -67,6 +65,14 @@ struct Live {
     written: Option<Timestamp>,
     /// Whether measurements are being written beside the passes.
     writing: bool,
+    /// What the passes need of the spec.
+    prepared: Option<Arc<ForSpec>>,
+}
+
+/// What a spec comes to; kept while it is the same, because it costs more than the rest of a pass.
+struct ForSpec {
+    spec: AnalysisRunSpec,
+    outcome: Result<Prepared, PrepareError>,
 }
 
 /// How many runs write measurements at once, beside the passes.
@@ -113,6 +119,27 @@ impl Context {
         }
     }
 
+    /// What the passes need of the spec of a run.
+    fn prepared(&self, run: &AnalysisRun) -> Arc<ForSpec> {
+        let uid = observed::uid(&run.metadata);
+        let known = self.live.lock().get(uid).and_then(|live| live.prepared.clone());
+        if let Some(known) = known.filter(|known| known.spec == run.spec) {
+            return known;
+        }
+        let spec = run.spec.clone();
+        let outcome = prepare(&spec, &abilities().checks());
+        let prepared = Arc::new(ForSpec { spec, outcome });
+        // A finished run is looked at once, and costs nothing after that.
+        if run
+            .status
+            .as_ref()
+            .is_none_or(|status| !status.phase.is_completed())
+        {
+            self.live.lock().entry(uid.to_owned()).or_default().prepared = Some(Arc::clone(&prepared));
+        }
+        prepared
+    }
+
     /// Forgets the runs that are gone, and stops measuring for them.
     pub fn sweep(&self, all: &Store<AnalysisRun>) {
         let live: HashSet<String> = all
@@ -156,14 +183,8 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
-    let plan = {
-        let abilities = abilities();
-        let checks = Checks {
-            condition: &abilities.condition,
-            providers: abilities.providers,
-        };
-        plan_run(&run, &finished, &measuring, &checks, now)
-    };
+    let prepared = ctx.prepared(&run);
+    let plan = plan_prepared(&run, &prepared.outcome, &finished, &measuring, now);
     let routine = is_routine(&run, &plan, &finished);
     let later = written
         .and_then(|written| written.checked_add(ROUTINE).ok())
@@ -188,10 +209,10 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     ctx.events.publish(&about, plan.events);
     let closing = !plan.cancel.is_empty();
     for cancel in plan.cancel {
-        close(&ctx, &run, cancel, now);
+        measuring::close(&ctx, &run, cancel, now);
     }
     for measure in plan.measure {
-        start(&ctx, &run, measure, now);
+        measuring::start(&ctx, &run, &prepared, measure, now);
     }
     // What a finished run left in flight is closed by one more pass, which needs its report.
     if plan.status.phase.is_completed() && !closing {
@@ -342,144 +363,6 @@ async fn delete(ctx: &Context, run: &AnalysisRun) -> Result<(), Error> {
 fn runs(ctx: &Context, run: &AnalysisRun) -> Api<AnalysisRun> {
     let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
     Api::namespaced(ctx.client.clone(), namespace)
-}
-
-/// Reports how a measurement ended that the run leaves in flight; its Job goes when that is stored.
-fn close(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, cancel: Cancel, now: Timestamp) {
-    let Some(stored) = cancel.measurement else { return };
-    report(ctx, run, &cancel.metric, job::terminated(&stored, now));
-}
-
-/// Takes in a measurement and asks for the pass that stores it.
-fn report(ctx: &Context, run: &AnalysisRun, metric: &str, measurement: Measurement) {
-    let report = FinishedMeasurement {
-        metric: metric.to_owned(),
-        measurement,
-        metadata: BTreeMap::new(),
-    };
-    ctx.live
-        .lock()
-        .entry(observed::uid(&run.metadata).to_owned())
-        .or_default()
-        .finished
-        .push(report);
-    // A process that shuts down listens no more.
-    let _ = ctx.trigger.unbounded_send(ObjectRef::from_obj(run));
-}
-
-/// What a measurement asks for.
-enum Work {
-    /// Ask a server.
-    Measure(Box<Metric>),
-    /// Create a Job, as the how-manieth measurement of the metric.
-    CreateJob(i64),
-    /// Ask the API server for the Job of a measurement in flight.
-    AskForJob(Measurement),
-}
-
-/// Measures beside the pass.
-fn start(ctx: &Arc<Context>, run: &Arc<AnalysisRun>, measure: Measure, now: Timestamp) {
-    let Measure {
-        index,
-        metric: name,
-        ordinal,
-        resume,
-    } = measure;
-    let Some(metric) = run.spec.metrics.get(index).cloned() else {
-        return;
-    };
-    let work = match (metric.provider.job.is_some(), resume) {
-        (false, _) => Work::Measure(Box::new(metric)),
-        (true, None) => Work::CreateJob(ordinal),
-        (true, Some(stored)) => match ctx.jobs.look(observed::uid(&run.metadata), &stored, now) {
-            Look::Running => return,
-            Look::Ended(ended) => return report(ctx, run, &name, ended),
-            Look::Unknown => Work::AskForJob(stored),
-        },
-    };
-    let uid = observed::uid(&run.metadata).to_owned();
-    let mut live = ctx.live.lock();
-    let state = live.entry(uid.clone()).or_default();
-    if state.measuring.contains_key(&name) {
-        return;
-    }
-    let task = {
-        let (ctx, run, name) = (Arc::clone(ctx), Arc::clone(run), name.clone());
-        async move {
-            let report = carry_out(&ctx, &run, index, work).await;
-            if let Some(live) = ctx.live.lock().get_mut(&uid) {
-                live.measuring.remove(&name);
-                live.finished.extend(report.map(|report| FinishedMeasurement {
-                    metric: name,
-                    ..report
-                }));
-            }
-            // A process that shuts down listens no more.
-            let _ = ctx.trigger.unbounded_send(ObjectRef::from_obj(run.as_ref()));
-        }
-    };
-    let handle = tokio::spawn(task).abort_handle();
-    state.measuring.insert(name, handle);
-}
-
-/// The report of one piece of work; `None` when there is nothing new.
-async fn carry_out(
-    ctx: &Context,
-    run: &AnalysisRun,
-    index: usize,
-    work: Work,
-) -> Option<FinishedMeasurement> {
-    let measurement = match work {
-        Work::Measure(metric) => return Some(take(ctx, run, &metric).await),
-        Work::CreateJob(ordinal) => ctx.jobs.create(run, index, ordinal).await,
-        Work::AskForJob(stored) => ctx.jobs.ask(&stored).await?,
-    };
-    Some(FinishedMeasurement {
-        metric: String::new(),
-        measurement,
-        metadata: BTreeMap::new(),
-    })
-}
-
-/// One measurement, with the secrets of its arguments read now and kept nowhere.
-async fn take(ctx: &Context, run: &AnalysisRun, metric: &Metric) -> FinishedMeasurement {
-    let started = clock::now();
-    let namespace = run.metadata.namespace.as_deref().unwrap_or_default();
-    let mut measurement = Measurement {
-        started_at: Some(Time(started)),
-        ..Measurement::default()
-    };
-    let mut metadata = BTreeMap::new();
-    match secrets(&ctx.client, namespace, &run.spec.args).await {
-        Ok(secrets) => match resolve_metric(metric, &run.spec.args, &secrets) {
-            Ok(resolved) => {
-                let values: Vec<String> = secrets.values().cloned().collect();
-                let measured = ctx
-                    .measurer
-                    .measure_and_judge(&resolved, &ctx.defaults, &values, started)
-                    .await;
-                measurement.phase = measured.phase;
-                measurement.message = measured.message;
-                measurement.value = measured.value;
-                measurement.metadata = measured.metadata;
-                metadata = measured.metric_metadata;
-            }
-            Err(error) => {
-                measurement.phase = AnalysisPhase::Error;
-                measurement.message = Some(redact(&error.to_string(), secrets.values()));
-            }
-        },
-        Err(message) => {
-            measurement.phase = AnalysisPhase::Error;
-            measurement.message = Some(message);
-        }
-    }
-    measurement.finished_at = Some(Time(clock::now()));
-    FinishedMeasurement {
-        metric: String::new(),
-        measurement,
-        metadata,
-    }
 }
 
 /// What to do after a pass that failed.

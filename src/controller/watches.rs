@@ -125,19 +125,14 @@ pub(super) fn start_watches(
     tasks.spawn(feed.run_changes(api(client, options), config, |_| {}, changed));
 
     let (endpoint_slices, feed) = cache::<EndpointSlice>();
-    let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
+    let (trigger, all, known) = (rollout_trigger.clone(), rollouts.clone(), services.clone());
     let touched = move |slice: &EndpointSlice| {
-        for watched in all.store().state() {
-            let rollout = &watched.rollout;
-            let waits = rollout
-                .spec
-                .strategy
-                .as_ref()
-                .is_some_and(|s| s.blue_green.is_some())
-                && rollout.metadata.namespace == slice.metadata.namespace;
-            if waits && services::refers_to(rollout, slice.service()) {
-                send(&trigger, ObjectRef::from_obj(watched.as_ref()));
-            }
+        // Only of a Service that was switched by a Rollout is it of interest where it leads to.
+        let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+        let service = known.get(namespace, slice.service());
+        let manager = service.as_ref().and_then(|s| services::manager(s));
+        if let Some(rollout) = manager.and_then(|name| all.get(namespace, name)) {
+            send(&trigger, ObjectRef::from_obj(rollout.as_ref()));
         }
     };
     let slim = |slice: &mut EndpointSlice| slice.metadata.annotations = None;

@@ -26,10 +26,10 @@ pub use assess::{
 };
 pub use merge::{ResolveError, RunInputs, TemplateSource, build_run_spec, resolve_templates};
 pub use notice::{metric_reason, run_reason};
-pub use plan::{Cancel, Measure, RunPlan, expires_at, plan_run};
+pub use plan::{Cancel, Measure, RunPlan, expires_at, plan_prepared, plan_run};
 pub use report::{FinishedMeasurement, MAX_TEXT};
 pub use rule::{
-    Checks, DEFAULT_CONSECUTIVE_ERROR_LIMIT, DEFAULT_KEPT, InvalidMetric, MetricRule, PrepareError,
-    expand_rules, is_finite, prepare_run, provider_names, validate_metrics,
+    Checks, DEFAULT_CONSECUTIVE_ERROR_LIMIT, DEFAULT_KEPT, InvalidMetric, MetricRule, PrepareError, Prepared,
+    expand_rules, is_finite, prepare, prepare_run, provider_names, validate_metrics,
 };
 pub use schedule::{ERROR_RETRY, Turn, next_turn};

@@ -19,7 +19,7 @@ use super::draft::Draft;
 use super::observed;
 use super::plan::Notice;
 use super::runs::{self, Verdict};
-use super::services::{self, Need};
+use super::services;
 use super::{anti_affinity, canary, environments, ephemeral, fail_fast, restart, steps};
 use crate::api::analysis::AnalysisPhase;
 use crate::api::names::{PauseReason, reasons};
@@ -61,15 +61,15 @@ fn point_services(ctx: &Context, bg: &BlueGreenStrategy, view: &View, draft: &mu
         return;
     }
     if let Some(preview) = &bg.preview_service {
-        services::point(ctx, preview, ctx.new, Need::Nothing, draft);
+        services::point(ctx, preview, ctx.new, draft);
     }
     let target = view.target(ctx);
     let is_there = target.is_none_or(|rs| Some(hash_of(rs)) == view.active_hash);
     if let Some(target) = target.filter(|rs| !is_there && view.can_carry(ctx, rs)) {
-        services::point(ctx, &bg.active_service, Some(target), Need::Nothing, draft);
+        services::point(ctx, &bg.active_service, Some(target), draft);
     } else if is_there {
         // What may be missing is the annotation of who manages the Service.
-        services::point(ctx, &bg.active_service, view.active, Need::Nothing, draft);
+        services::point(ctx, &bg.active_service, view.active, draft);
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         draft.abort(new_revision(ctx), Some(&cause));
         return;
     }
-    services::point_canary(ctx, draft);
+    services::canary::point(ctx, draft);
     ephemeral::templates(ctx, draft);
     anti_affinity::reconcile(ctx, draft);
     scale(ctx, draft);
@@ -93,17 +93,22 @@ fn held_pair(ctx: &Context) -> Pair {
     Pair { canary, stable }
 }
 
+/// How many pods each side should have now.
+pub(crate) fn wanted_pair(ctx: &Context) -> Pair {
+    if ctx.is_held() {
+        held_pair(ctx)
+    } else {
+        desired_pair(ctx)
+    }
+}
+
 /// The arithmetic's view of this Rollout.
 fn arms(ctx: &Context) -> Arms {
     let stable = ctx.stable.filter(|_| !context::same(ctx.new, ctx.stable));
     Arms {
         replicas: ctx.replicas,
         limits: ctx.limits,
-        want: if ctx.is_held() {
-            held_pair(ctx)
-        } else {
-            desired_pair(ctx)
-        },
+        want: wanted_pair(ctx),
         canary: counts(ctx.new),
         stable: counts(stable),
         older: ctx.others.iter().map(|rs| counts(Some(rs))).collect(),
@@ -128,6 +133,12 @@ fn scale(ctx: &Context, draft: &mut Draft) {
     let targets = [(stable_rs, stable), (ctx.new, canary)];
     let targets = targets.into_iter().filter_map(|(rs, to)| Some((rs?, to)));
     for (rs, to) in targets.chain(ctx.others.iter().copied().zip(older)) {
+        let is_held_back = to == 0 && services::canary::needs(ctx, rs);
+        let to = if is_held_back {
+            context::spec_replicas(rs)
+        } else {
+            to
+        };
         push_patch(ctx, rs, to, draft);
     }
 }

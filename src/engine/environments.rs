@@ -48,6 +48,14 @@ pub(crate) fn scale(ctx: &Context, bg: &BlueGreenStrategy, view: &View, draft: &
         if same(Some(rs), view.active) {
             // The version between, after whose switch another template came: it is production until that one is ready.
             keep(ctx, rs, ctx.replicas, draft);
+            // The delay of its own begins when it is no longer.
+            if deadline(rs).is_some() {
+                annotate(
+                    rs,
+                    BTreeMap::from([(annotations::SCALE_DOWN_DEADLINE.to_owned(), None)]),
+                    draft,
+                );
+            }
             continue;
         }
         if spec_replicas(rs) == 0 || is_served(ctx, view, rs) {

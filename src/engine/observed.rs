@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
+use super::analysis::Checks;
 use super::services::Services;
-use crate::api::analysis::{AnalysisRun, AnalysisTemplateSpec};
+use crate::api::analysis::{AnalysisRun, AnalysisTemplateSpec, MetricProvider};
 use crate::api::common::PodTemplate;
 use crate::api::names::{WorkloadKind, annotations, labels};
 use crate::api::pod::Pod;
@@ -56,6 +57,19 @@ pub struct Abilities {
     pub condition: fn(&str) -> Result<(), String>,
     /// The wire names of the metric providers, such as `prometheus`.
     pub providers: &'static [&'static str],
+    /// Whether a provider's fields can be measured with; the error is a sentence with the field's path.
+    pub provider: fn(&MetricProvider) -> Result<(), String>,
+}
+
+impl Abilities {
+    /// What a run is checked against.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks {
+            condition: &self.condition,
+            providers: self.providers,
+            provider: &self.provider,
+        }
+    }
 }
 
 impl Default for Abilities {
@@ -64,6 +78,7 @@ impl Default for Abilities {
         Abilities {
             condition: |_| Ok(()),
             providers: &[],
+            provider: |_| Ok(()),
         }
     }
 }

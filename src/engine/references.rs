@@ -1,6 +1,6 @@
 //! Checking what the spec refers to: the templates exist, can be merged and valued, and can be measured and judged.
 
-use super::analysis::{Checks, is_finite, prepare_run};
+use super::analysis::{is_finite, prepare_run};
 use super::context::Context;
 use super::runs;
 use super::validate::Invalid;
@@ -37,11 +37,7 @@ fn analysis(ctx: &Context, at: &str, analysis: &RolloutAnalysis, blocking: bool)
     }
     let invalid = |e: String| format!("{at}.templates: Invalid value: {e}");
     let spec = runs::build_spec(ctx, analysis).map_err(invalid)?;
-    let abilities = ctx.observed.abilities;
-    let checks = Checks {
-        condition: &abilities.condition,
-        providers: abilities.providers,
-    };
+    let checks = ctx.observed.abilities.checks();
     let rules = prepare_run(&spec, &checks).map_err(|e| invalid(e.to_string()))?;
     if blocking && !is_finite(&rules) {
         let endless = rules

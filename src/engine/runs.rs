@@ -241,6 +241,10 @@ fn inconclusive(ctx: &Context, kind: RunType, current: &AnalysisRunStatusRef, dr
         }
     } else if !paused {
         set_ref(draft, kind, None);
+        // Whoever resumes ends all pauses, that of the step too: `controllerPause` says so to the step.
+        if kind == RunType::Background && ctx.step().is_some_and(|step| step.pause.is_some()) {
+            return;
+        }
         if draft.status.pause_conditions.is_empty() {
             draft.status.controller_pause = None;
         }
@@ -274,8 +278,16 @@ fn announce(kind: RunType, before: &AnalysisRunStatusRef, now: AnalysisPhase, dr
 
 /// Creates the run, or finds the one that an interrupted pass created.
 fn start(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, draft: &mut Draft) {
-    // A pause comes before the next question; an inconclusive one is resolved by a person.
-    if !ctx.status.pause_conditions.is_empty() {
+    // A pause comes before the next question, and an inconclusive one is resolved by a person. What is asked in the
+    // background goes on in the pauses of steps: that is when it is needed most.
+    let inconclusive = PauseReason::InconclusiveAnalysisRun.as_str();
+    let background = wanted.kind == RunType::Background;
+    if ctx
+        .status
+        .pause_conditions
+        .iter()
+        .any(|pause| !background || pause.reason == inconclusive)
+    {
         return;
     }
     let base = base_name(ctx, wanted);
@@ -424,8 +436,10 @@ fn argument(ctx: &Context, arg: &crate::api::rollout::AnalysisRunArgument) -> Re
                 ));
             }
         };
-        // Before the first promotion there is no stable hash; the check before anything moves needs some value.
-        return Ok(Some(rs.map_or("", hash_of).to_owned()));
+        // Before the first promotion there is no stable hash, and before its first pass no ReplicaSet; the check before
+        // anything moves needs some value, and an empty one would make `http://{{args.hash}}.shop` no address.
+        let known = rs.map_or(ctx.observed.identity.pod_hash.as_str(), hash_of);
+        return Ok(Some(known.to_owned()));
     }
     match &from.field_ref {
         Some(field) => fields::read(ctx.rollout, &field.field_path).map(Some),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::{self, Context, hash_of};
+use super::context::{Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, Observed};
 use super::plan::{Intent, Notice, ServicePatch};
@@ -118,33 +118,8 @@ pub fn check(observed: &Observed) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// When a Service may be pointed at a ReplicaSet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// As soon as one pod can answer; all of them where nobody has managed the Service yet, for then every pod behind it
-    /// still answers.
-    Availability,
-    /// At once: going back to stable.
-    Nothing,
-}
-
-/// Points the Services of a canary: stableService at the stable ReplicaSet, canaryService at the new one, or after an
-/// abort at the stable one too.
-pub(crate) fn point_canary(ctx: &Context, draft: &mut Draft) {
-    if let Some(name) = &ctx.canary.stable_service {
-        point(ctx, name, ctx.stable, Need::Availability, draft);
-    }
-    if let Some(name) = &ctx.canary.canary_service {
-        if ctx.is_aborted() && ctx.stable.is_some() && !ctx.is_fully_promoted() {
-            point(ctx, name, ctx.stable, Need::Nothing, draft);
-        } else {
-            point(ctx, name, ctx.new, Need::Availability, draft);
-        }
-    }
-}
-
 /// Points one Service at a ReplicaSet, and takes over its management.
-pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Need, draft: &mut Draft) {
+pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, draft: &mut Draft) {
     let (Some(rs), Some(service)) = (rs, ctx.observed.services.get(name)) else {
         return;
     };
@@ -153,17 +128,6 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Ne
     let managed = manager(service).is_some();
     if from == Some(hash) && managed {
         return;
-    }
-    if from != Some(hash) && need == Need::Availability {
-        let available = i64::from(rs.status.available_replicas);
-        let enough = if managed {
-            1
-        } else {
-            context::spec_replicas(rs).max(1)
-        };
-        if available < enough {
-            return;
-        }
     }
     let mut notices = Vec::new();
     if from != Some(hash) {
@@ -182,6 +146,8 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, need: Ne
         notices,
     }));
 }
+
+pub(crate) mod canary;
 
 /// Services by name.
 pub type Services = BTreeMap<String, Arc<Service>>;

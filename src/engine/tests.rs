@@ -1,6 +1,7 @@
 //! Tests of whole passes.
 
 mod abort;
+mod analysis;
 mod bugs;
 mod limits;
 mod ownership;

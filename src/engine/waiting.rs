@@ -4,7 +4,7 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::pods;
-use super::{blue_green, restart, steps};
+use super::{blue_green, restart, services, steps};
 use crate::api::names::conditions::{REPLICA_FAILURE, TRUE};
 use crate::api::rollout::RolloutStatus;
 
@@ -37,7 +37,10 @@ pub(crate) fn what(ctx: &Context, draft: &Draft) -> Option<String> {
         let old = total - updated;
         (
             "old replicas are pending termination",
-            Some(format!("{old} left")),
+            Some(match services::canary::still_leading(ctx) {
+                Some(service) => format!("{old} left, Service {service} still leads to them"),
+                None => format!("{old} left"),
+            }),
         )
     } else if status.stable_rs.is_none() || status.stable_rs != status.current_pod_hash {
         ("waiting for all steps to complete", None)

@@ -49,6 +49,13 @@ use eval::Machine;
 use limits::Budget;
 use parser::Scope;
 
+/// Whether a text is an expression of the language; the error is a sentence.
+pub fn check(text: &str) -> Result<(), String> {
+    Condition::parse(text)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
 /// What is wrong and where, as a byte offset into the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {

@@ -351,7 +351,8 @@ fn builder(options: &TransportOptions) -> reqwest::ClientBuilder {
         // Measurements are a minute apart or more: a connection kept that long is mostly one that a proxy has
         // dropped.
         .pool_idle_timeout(Duration::from_secs(20))
-        .pool_max_idle_per_host(4);
+        // As many as may be under way at once: with fewer, a busy address is connected to anew all the time.
+        .pool_max_idle_per_host(options.limits.per_address.max(1));
     if options.proxy_from_env {
         builder
     } else {

@@ -28,8 +28,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+mod check;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use check::check;
 
 /// Key of a measurement's metadata: the name of its Job.
 pub const JOB_NAME: &str = "job-name";
@@ -38,6 +41,9 @@ pub const JOB_NAMESPACE: &str = "job-namespace";
 
 /// The longest name of a Job: its pods carry it as a label.
 const MAX_NAME: usize = 63;
+
+/// How long a Job stays that no owner reference ties to its run, in seconds after its end, unless it says so itself.
+const ELSEWHERE_TTL: i64 = 24 * 60 * 60;
 
 /// Why a container that waits will not start without somebody's help. Source: wire contract 2.11.
 const STUCK: [&str; 3] = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"];
@@ -115,7 +121,13 @@ pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -
         },
         "spec": job_spec,
     });
-    if place.beside_run {
+    if !place.beside_run {
+        // Nothing else deletes it when its run goes while no controller lives.
+        let spec = child(&mut job, "the Job", "spec")?;
+        if spec["ttlSecondsAfterFinished"].is_null() {
+            spec["ttlSecondsAfterFinished"] = ELSEWHERE_TTL.into();
+        }
+    } else {
         job["metadata"]["ownerReferences"] = json!([{
             "apiVersion": API_VERSION,
             "kind": "AnalysisRun",
@@ -203,20 +215,7 @@ fn keep_secrets_out(
     place: &Place<'_>,
 ) -> Result<(), String> {
     let mut rest = given.clone();
-    for list in ["initContainers", "containers"] {
-        for container in containers(&mut rest["spec"], list) {
-            container.remove("command");
-            container.remove("args");
-            for variable in container
-                .get_mut("env")
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                variable.as_object_mut().map(|variable| variable.remove("value"));
-            }
-        }
-    }
+    drop_places_of_secrets(&mut rest);
     for (place_of_arg, (arg, key)) in secrets.iter().enumerate() {
         let reference = reference(place_of_arg);
         let all = given.to_string();
@@ -256,6 +255,25 @@ fn keep_secrets_out(
         }
     }
     Ok(())
+}
+
+/// Takes away where a secret may stand: command, args and values of variables. `given` is everything that the metric says
+/// of the Job.
+fn drop_places_of_secrets(given: &mut Value) {
+    for list in ["initContainers", "containers"] {
+        for container in containers(&mut given["spec"], list) {
+            container.remove("command");
+            container.remove("args");
+            for variable in container
+                .get_mut("env")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                variable.as_object_mut().map(|variable| variable.remove("value"));
+            }
+        }
+    }
 }
 
 fn containers<'a>(spec: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> {

@@ -26,7 +26,7 @@ use std::fmt::Write as _;
 #[cfg(test)]
 mod tests;
 
-const FIELD: &str = "provider.prometheus";
+pub(super) const FIELD: &str = "provider.prometheus";
 
 /// Seconds to wait for an answer when the metric does not say. Source: wire contract 1.5.
 const TIMEOUT: u64 = 30;
@@ -89,13 +89,7 @@ impl Request {
         let mut url = address(metric, defaults, redactor)?;
         let target = Target::new("Prometheus", &url);
         let timeout = seconds(metric.timeout, TIMEOUT, "provider.prometheus.timeout")?;
-        let query = metric.query.as_deref().unwrap_or_default();
-        if query.trim().is_empty() {
-            return Err(ProviderError::Spec {
-                field: format!("{FIELD}.query"),
-                message: "must be set".to_owned(),
-            });
-        }
+        let query = query(metric)?;
         // Prometheus stops an evaluation that nobody waits for any more.
         let mut parameters = format!(
             "query={}&timeout={timeout}s",
@@ -156,6 +150,18 @@ impl Request {
             insecure: self.insecure,
         }
     }
+}
+
+/// The query; it must be there.
+pub(super) fn query(metric: &PrometheusMetric) -> Result<&str, ProviderError> {
+    metric
+        .query
+        .as_deref()
+        .filter(|query| !query.trim().is_empty())
+        .ok_or_else(|| ProviderError::Spec {
+            field: format!("{FIELD}.query"),
+            message: "must be set".to_owned(),
+        })
 }
 
 /// The metric's own address, or the controller's default; an absolute http or https URL.
@@ -225,8 +231,16 @@ fn unix(time: Timestamp) -> String {
     format!("{}.{:03}", time.as_second(), time.subsec_millisecond())
 }
 
-fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<String, ProviderError> {
-    let field = |name: &str| format!("{FIELD}.rangeQuery.{name}");
+fn range_field(name: &str) -> String {
+    format!("{FIELD}.rangeQuery.{name}")
+}
+
+/// Start, end and step of a range, each by itself.
+pub(super) fn range(
+    range: &PrometheusRangeQuery,
+    now: Timestamp,
+) -> Result<(Timestamp, Timestamp, SignedDuration), ProviderError> {
+    let field = range_field;
     let required = |value: &Option<String>, name: &str| {
         value
             .clone()
@@ -243,12 +257,6 @@ fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<Stri
         })
     };
     let (start, end) = (moment(&range.start, "start")?, moment(&range.end, "end")?);
-    if end < start {
-        return Err(ProviderError::Spec {
-            field: field("end"),
-            message: format!("{end} is before the start {start}"),
-        });
-    }
     let step = required(&range.step, "step")?;
     let span = parse_duration(&step)
         .ok()
@@ -257,6 +265,17 @@ fn range_parameters(range: &PrometheusRangeQuery, now: Timestamp) -> Result<Stri
             field: field("step"),
             message: format!("{step:?} is not a duration above 0, such as 30s or 1m"),
         })?;
+    Ok((start, end, span))
+}
+
+fn range_parameters(given: &PrometheusRangeQuery, now: Timestamp) -> Result<String, ProviderError> {
+    let (start, end, span) = range(given, now)?;
+    if end < start {
+        return Err(ProviderError::Spec {
+            field: range_field("end"),
+            message: format!("{end} is before the start {start}"),
+        });
+    }
     Ok(format!(
         "&start={}&end={}&step={}",
         unix(start),

@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use redact::Redactor;
 use std::collections::BTreeMap;
 
+mod check;
 mod error;
 mod gap;
 pub(crate) mod redact;
@@ -33,6 +34,7 @@ pub(crate) mod redact;
 mod tests;
 mod verdict;
 
+pub use check::check;
 pub use error::{ProviderError, Stage, Unreached};
 pub use gap::Gap;
 

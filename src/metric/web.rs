@@ -16,7 +16,11 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 mod tests;
 
-const FIELD: &str = "provider.web";
+pub(super) const FIELD: &str = "provider.web";
+
+/// Why a request cannot be signed.
+pub(super) const NO_AWS_SERVICE: &str =
+    "no AWS service is known for this host; sigv4 here is for *.amazonaws.com and *.on.aws";
 
 /// Seconds to wait for an answer when the metric does not say. Source: wire contract 1.5.
 const TIMEOUT: u64 = 10;
@@ -77,7 +81,7 @@ fn spec(field: &str, message: &str) -> ProviderError {
     }
 }
 
-fn json_path(metric: &WebMetric) -> Result<JsonPath, ProviderError> {
+pub(super) fn json_path(metric: &WebMetric) -> Result<JsonPath, ProviderError> {
     let text = metric
         .json_path
         .as_deref()
@@ -94,7 +98,10 @@ fn path_error(path: &str, error: &PathError) -> ProviderError {
 }
 
 /// Method and body; a JSON body names its content type unless the metric does.
-fn request(metric: &WebMetric, headers: &mut HeaderMap) -> Result<(Method, Option<Vec<u8>>), ProviderError> {
+pub(super) fn request(
+    metric: &WebMetric,
+    headers: &mut HeaderMap,
+) -> Result<(Method, Option<Vec<u8>>), ProviderError> {
     let method = match metric.method.as_deref().unwrap_or_default() {
         "" | "GET" => Method::GET,
         "POST" => Method::POST,
@@ -128,13 +135,12 @@ fn request(metric: &WebMetric, headers: &mut HeaderMap) -> Result<(Method, Optio
 fn service(call: &Call) -> Result<&str, ProviderError> {
     aws_service(&call.url).ok_or_else(|| ProviderError::Authentication {
         target: call.target.0.clone(),
-        message: "no AWS service is known for this host; sigv4 here is for *.amazonaws.com and *.on.aws"
-            .to_owned(),
+        message: NO_AWS_SERVICE.to_owned(),
     })
 }
 
 /// The name under which the service behind this host checks signatures.
-fn aws_service(url: &Url) -> Option<&str> {
+pub(super) fn aws_service(url: &Url) -> Option<&str> {
     let host = url.host_str()?;
     if host.ends_with(".on.aws") {
         return host.contains(".lambda-url.").then_some("lambda");

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::Cluster;
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, Measurement};
-use crate::engine::analysis::{Checks, FinishedMeasurement, plan_run};
+use crate::engine::analysis::{FinishedMeasurement, plan_run};
 
 /// What a measurement of a run says, and how long it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,10 +107,7 @@ impl Cluster {
             return;
         };
         let abilities = self.abilities;
-        let checks = Checks {
-            condition: &abilities.condition,
-            providers: abilities.providers,
-        };
+        let checks = abilities.checks();
         let (done, rest): (Vec<_>, Vec<_>) = turn.under_way.into_iter().partition(|(at, _)| *at <= now);
         turn.under_way = rest;
         let done: Vec<FinishedMeasurement> = done.into_iter().map(|(_, report)| report).collect();

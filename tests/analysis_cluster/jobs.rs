@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use serin::api::analysis::AnalysisPhase;
 
-use super::world::{World, until};
-use super::{job, metrics, phase, with_rules, world};
+use super::world::{Setup, World, until};
+use super::{job, metrics, phase, with, with_rules, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_of_a_job_decides() {
@@ -249,6 +249,94 @@ async fn without_a_watch_of_jobs_each_is_asked_for() {
     let world = with_rules("jobs-unwatched", rules).await;
     world.run("checks", &metrics(&[job("smoke", "", "")])).await;
     assert_eq!(phase(&world.finished("checks").await), AnalysisPhase::Successful);
+}
+
+/// Owner references do not reach into another namespace: the controller does there what the garbage collector does.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_in_another_namespace_go_with_their_run() {
+    const ELSEWHERE: &str = "jobs-elsewhere-target";
+    let world = with(Setup {
+        namespace: "jobs-elsewhere",
+        args: &["--analysis-job-namespace", ELSEWHERE],
+        ..Setup::default()
+    })
+    .await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}});
+    let _ = world
+        .cluster("", "v1", "Namespace")
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(namespace).unwrap(),
+        )
+        .await;
+    let resource = kube::discovery::ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&());
+    let jobs: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), ELSEWHERE, &resource);
+    // That of another controller, of another cluster for all that is known here.
+    let stranger = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {
+            "generateName": "stranger-",
+            "labels": {"analysisrun.argoproj.io/uid": "4d1f"},
+            "annotations": {"analysisrun.argoproj.io/name": "short", "analysisrun.argoproj.io/namespace": "jobs-elsewhere"},
+        },
+        "spec": {"template": {
+            "metadata": {"annotations": {"fake.serin/never-ready": "true"}},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+        }},
+    });
+    let stranger = jobs
+        .create(&PostParams::default(), &serde_json::from_value(stranger).unwrap())
+        .await
+        .unwrap();
+
+    world.run("short", &metrics(&[job("short", "", "")])).await;
+    world
+        .run(
+            "long",
+            &metrics(&[job("long", "fake.serin/never-ready: 'true'", "")]),
+        )
+        .await;
+    let short = world.finished("short").await;
+    assert_eq!(phase(&short), AnalysisPhase::Successful, "{:?}", short.status);
+    let measurement = &short.status.as_ref().unwrap().metric_results[0].measurements[0];
+    assert_eq!(measurement.metadata["job-namespace"], ELSEWHERE);
+    let long = until(30, "the other Job is there", || async {
+        let run = world.runs().get("long").await.unwrap();
+        let measurement = run.status?.metric_results.first()?.measurements.first()?.clone();
+        measurement.metadata.get("job-name").cloned()
+    })
+    .await;
+    let names = [measurement.metadata["job-name"].clone(), long];
+    for name in &names {
+        let made = jobs.get(name).await.unwrap();
+        assert_eq!(made.owner_references(), []);
+        assert_eq!(
+            made.data["spec"]["ttlSecondsAfterFinished"], 86400,
+            "where nobody is left to do it"
+        );
+    }
+    for run in ["short", "long"] {
+        world
+            .runs()
+            .delete(run, &DeleteParams::background())
+            .await
+            .unwrap();
+    }
+    until(30, "the Jobs went with their runs", || async {
+        let mut left = 0;
+        for name in &names {
+            left += usize::from(jobs.get_opt(name).await.unwrap().is_some());
+        }
+        (left == 0).then_some(())
+    })
+    .await;
+    assert!(
+        jobs.get_opt(&stranger.name_any()).await.unwrap().is_some(),
+        "that of a run which this controller never knew is left alone"
+    );
+    let _ = jobs
+        .delete(&stranger.name_any(), &DeleteParams::background())
+        .await;
 }
 
 async fn no_jobs(world: &World, what: &str) {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -53,6 +53,7 @@ fn script(args: &[&str]) -> String {
 }
 
 /// How a world is made.
+#[derive(Default)]
 pub struct Setup<'a> {
     /// The namespace; made anew.
     pub namespace: &'a str,
@@ -62,6 +63,10 @@ pub struct Setup<'a> {
     pub program: &'a str,
     /// What it logs.
     pub log_level: &'a str,
+    /// Further arguments.
+    pub args: &'a [&'a str],
+    /// Further variables of its environment.
+    pub env: &'a [(&'a str, &'a str)],
 }
 
 impl World {
@@ -117,7 +122,9 @@ impl World {
                 "0",
             ])
             .args(["--instance-id", &world.namespace, "--loglevel", setup.log_level])
+            .args(setup.args)
             .env("NO_PROXY", "127.0.0.1")
+            .envs(setup.env.iter().copied())
             .env("RUST_BACKTRACE", "0")
             .stdout(Stdio::null())
             .stderr(out)
@@ -172,7 +179,8 @@ impl World {
         }
     }
 
-    fn cluster(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+    /// Objects of a kind in the whole cluster.
+    pub fn cluster(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::all_with(self.client.clone(), &resource)
     }
@@ -264,17 +272,24 @@ pub async fn until<T, F: Future<Output = Option<T>>>(seconds: u64, what: &str, l
 
 /// A server that answers every request with JSON that holds the whole request.
 pub async fn echo() -> String {
+    serve(|asked| ("200 OK", json!({"ok": true, "asked": asked}).to_string())).await
+}
+
+/// A server that makes status and JSON of each request.
+pub async fn serve(answer: impl Fn(&str) -> (&'static str, String) + Send + Sync + 'static) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
             tokio::spawn(async move {
                 let mut buffer = vec![0; 16384];
                 while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-                    let asked = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                    let body = json!({"ok": true, "asked": asked}).to_string();
-                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
+                    let (status, body) = answer(&String::from_utf8_lossy(&buffer[..count]));
+                    let head =
+                        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length");
                     let _ = stream
                         .write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes())
                         .await;

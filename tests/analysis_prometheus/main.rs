@@ -20,9 +20,9 @@ use serin::api::analysis::{
 use serin::engine::analysis::{
     Checks, FinishedMeasurement, RunPlan, plan_run, prepare_run, replay, resolve_metric,
 };
-use serin::metric::condition::Condition;
+use serin::metric::condition;
 use serin::metric::http::TransportOptions;
-use serin::metric::provider::{Defaults, Measurer, MeasurerOptions, supported_providers};
+use serin::metric::provider::{self, Defaults, Measurer, MeasurerOptions, supported_providers};
 use world::{Behaviour, GOOD, Prometheus, Target, seconds};
 
 mod world;
@@ -38,12 +38,9 @@ fn now() -> Timestamp {
 
 fn checks() -> Checks<'static> {
     Checks {
-        condition: &|text| {
-            Condition::parse(text)
-                .map(|_| ())
-                .map_err(|error| error.to_string())
-        },
+        condition: &condition::check,
         providers: supported_providers(),
+        provider: &provider::check,
     }
 }
 

@@ -27,7 +27,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use world::{Setup, World};
@@ -102,9 +101,9 @@ async fn main() {
     let hanging = serve(false, Arc::clone(&hung)).await;
     let world = World::start(Setup {
         namespace: "bench-analysis",
-        rules: Value::Null,
         program: env!("CARGO_BIN_EXE_serin"),
         log_level: "warn",
+        ..Setup::default()
     })
     .await;
     let began = Instant::now();

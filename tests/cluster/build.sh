@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what the test clusters consist of, once, into ${SERIN_CACHE:-~/.cache/serin}, and installs the
-# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|all]...
+# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|helm|all]...
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/parts.sh"
 
@@ -24,8 +24,9 @@ need_for() {
     ;;
   httpd) parts+=(httpd) ;;
   prometheus) parts+=(prometheus) ;;
-  all) need_for fake; need_for node; need_for httpd; need_for prometheus ;;
-  *) say "usage: build.sh [fake|node|httpd|prometheus|all]..."; exit 2 ;;
+  helm) parts+=(helm) ;;
+  all) need_for fake; need_for node; need_for httpd; need_for prometheus; need_for helm ;;
+  *) say "usage: build.sh [fake|node|httpd|prometheus|helm|all]..."; exit 2 ;;
   esac
 }
 
@@ -48,13 +49,15 @@ install_packages() {
 }
 
 build_part() {
-  local part=$1 dir tmp program=$1 link
+  local part=$1 dir tmp link
   dir=$(part_dir "$part")
   [[ -d $dir ]] && return
   say "building $part into $dir"
   tmp=$(mktemp -d "$cache/.building-$part-XXXXXX")
+  # A program has the last word of its package as its name.
+  # shellcheck disable=SC2046 # several packages
   (cd "$here/$part" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false \
-    -tags "$(part_tags "$part")" -ldflags "$(part_ldflags "$part")" -o "$tmp/$program" "$(part_package "$part")") >&2 || {
+    -tags "$(part_tags "$part")" -ldflags "$(part_ldflags "$part")" -o "$tmp/" $(part_packages "$part")) >&2 || {
     rm -rf "$tmp"
     say "building $part failed"
     exit 1

@@ -6,11 +6,12 @@ cache=${SERIN_CACHE:-$HOME/.cache/serin}
 kubernetes_version=v1.36.3
 kube_programs="etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl"
 
-# part_package PART: the Go package that is built in tests/cluster/PART
-part_package() {
+# part_packages PART: the Go packages that are built in tests/cluster/PART
+part_packages() {
   case $1 in
   kwok) echo sigs.k8s.io/kwok/cmd/kwok ;;
-  prometheus) echo github.com/prometheus/prometheus/cmd/prometheus ;;
+  prometheus) echo github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool ;;
+  helm) echo helm.sh/helm/v3/cmd/helm ;;
   *) echo . ;;
   esac
 }
@@ -22,11 +23,16 @@ part_tags() {
   esac
 }
 
-# part_ldflags PART: without its version the API server calls itself v0.0.0 and clients refuse it
+# part_ldflags PART: without its version the API server calls itself v0.0.0 and clients refuse it; Helm takes a cluster
+# that it has not asked for one of long ago
 part_ldflags() {
   local v=k8s.io/component-base/version minor=${kubernetes_version#v1.}
   case $1 in
   kube) echo "-s -w -X $v.gitVersion=$kubernetes_version -X $v.gitMajor=1 -X $v.gitMinor=${minor%%.*} -X k8s.io/client-go/pkg/version.gitVersion=$kubernetes_version" ;;
+  helm)
+    local rules=helm.sh/helm/v3/pkg/lint/rules chart=helm.sh/helm/v3/pkg/chartutil
+    echo "-s -w -X $rules.k8sVersionMajor=1 -X $rules.k8sVersionMinor=${minor%%.*} -X $chart.k8sVersionMajor=1 -X $chart.k8sVersionMinor=${minor%%.*}"
+    ;;
   *) echo "-s -w" ;;
   esac
 }
@@ -35,7 +41,7 @@ part_ldflags() {
 part_dir() {
   local hash
   hash=$(cd "$here/$1" && {
-    echo "$(part_package "$1") $(part_tags "$1") $(part_ldflags "$1")"
+    echo "$(part_packages "$1") $(part_tags "$1") $(part_ldflags "$1")"
     cat $(ls go.mod go.sum ./*.go 2>/dev/null)
   } | sha256sum)
   echo "$cache/$1-${hash:0:16}"

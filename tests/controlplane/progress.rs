@@ -1,11 +1,9 @@
 //! Bounds of a rolling update, and updates that make no progress.
 
-use std::collections::HashMap;
-
 use serde_json::json;
 
-use crate::support::record::Change;
-use crate::support::world::{REPLICA_SET, ROLLOUT, is_degraded, number, say, text};
+use crate::support::bounds::Bounds;
+use crate::support::world::{REPLICA_SET, ROLLOUT, is_degraded, say, text};
 use crate::support::{canary, rollout, scenario};
 
 #[test]
@@ -18,24 +16,7 @@ fn a_rolling_update_keeps_within_its_bounds_at_every_instant() {
         world.set_image("app", "app:v2").await;
         world.healthy("app").await;
         world.until_scales("app", &[0, 10]).await;
-        let mut sets: HashMap<String, (i64, i64, i64)> = HashMap::new();
-        let (mut least, mut most, mut asked) = (i64::MAX, 0, 0);
-        for change in record.changes() {
-            let Change::Applied(rs) = change else {
-                panic!("{change:?}")
-            };
-            let counts = (
-                number(&rs, "/status/availableReplicas"),
-                number(&rs, "/status/replicas"),
-                number(&rs, "/spec/replicas"),
-            );
-            sets.insert(text(&rs, "/metadata/name").to_owned(), counts);
-            let sum = |of: fn(&(i64, i64, i64)) -> i64| sets.values().map(of).sum::<i64>();
-            let (available, total, wanted) = (sum(|c| c.0), sum(|c| c.1), sum(|c| c.2));
-            least = least.min(available);
-            most = most.max(total);
-            asked = asked.max(wanted);
-        }
+        let Bounds { least, most, asked } = Bounds::of(&record);
         say(&format!(
             "ring 3: rolling update of 10 (surge 2, unavailable 1): available >= {least}, total <= {most}"
         ));

@@ -1,13 +1,11 @@
 //! What a user's commands do, in the middle of an update and at its ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::record::Record;
-use crate::support::world::{
-    EVENT, PATIENCE, REPLICA_SET, ROLLOUT, annotation, is_degraded, is_observed, number, say, text,
-};
+use crate::events::{reasons, until_events};
+use crate::support::world::{EVENT, REPLICA_SET, ROLLOUT, annotation, is_degraded, is_observed, number, say};
 use crate::support::{World, canary, rollout, scenario};
 
 const NAME: &str = "app";
@@ -23,36 +21,6 @@ async fn in_first_pause(world: &World) {
     world.set_image(NAME, "app:v2").await;
     world.paused_at(NAME, 1).await;
     assert_eq!(world.scales(NAME).await, [3, 1]);
-}
-
-/// The reasons of the Rollout's events so far; one that happens again counts again.
-fn reasons(events: &Record) -> Vec<String> {
-    let all = events.applied();
-    all.iter()
-        .filter(|e| text(e, "/involvedObject/kind") == "Rollout")
-        .map(|e| text(e, "/reason").to_owned())
-        .collect()
-}
-
-/// Waits until these events were published, in this order and no others.
-async fn until_events(world: &World, events: &Record, want: &[&str]) {
-    let began = Instant::now();
-    loop {
-        let got = reasons(events);
-        if got == want {
-            return;
-        }
-        let (late, wrong) = (
-            began.elapsed() > PATIENCE,
-            !want.starts_with(&got.iter().map(String::as_str).collect::<Vec<_>>()),
-        );
-        assert!(
-            !late && !wrong,
-            "events of {}:\n  {got:?}, wanted\n  {want:?}",
-            world.namespace
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 #[test]

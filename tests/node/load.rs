@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -32,6 +33,11 @@ struct Answers {
 impl<'a> Load<'a> {
     /// Starts asking the Service `rate` times a second; the first answer has come when this returns.
     pub fn start(world: &'a World, service: &str, rate: u32) -> Self {
+        Load::reporting(world, service, rate, "500ms")
+    }
+
+    /// The same with a report as often as this.
+    pub fn reporting(world: &'a World, service: &str, rate: u32, report: &str) -> Self {
         let address = world.field("service", service, "{.spec.clusterIP}");
         let pod = format!("load-{service}");
         world.apply(&json!({
@@ -48,7 +54,7 @@ impl<'a> Load<'a> {
                     "name": "load",
                     "image": "demo-app:demo",
                     "imagePullPolicy": "IfNotPresent",
-                    "args": ["load", format!("-rate={rate}"), "-report=500ms"],
+                    "args": ["load", format!("-rate={rate}"), format!("-report={report}")],
                     "env": [{"name": "TARGET", "value": format!("http://{address}")}],
                 }],
             },
@@ -58,6 +64,28 @@ impl<'a> Load<'a> {
             load.counts().filter(Counts::has_answers)
         });
         load
+    }
+
+    /// When answers of each version came: for every report, its moment and the versions that answered since the one
+    /// before.
+    pub fn history(&self) -> Vec<(Timestamp, Vec<String>)> {
+        let log = self.world.kubectl(&["logs", "--timestamps", &self.pod]);
+        let mut before = BTreeMap::new();
+        log.lines()
+            .map(|line| {
+                let (at, report) = line.split_once(' ').unwrap();
+                let counts: Counts = serde_json::from_str(report).unwrap();
+                let now: BTreeMap<String, u64> = counts
+                    .versions
+                    .into_iter()
+                    .map(|(version, a)| (version, a.requests))
+                    .collect();
+                let since = now.iter().filter(|(version, n)| before.get(*version) != Some(*n));
+                let since = since.map(|(version, _)| version.clone()).collect();
+                before = now;
+                (at.parse().unwrap(), since)
+            })
+            .collect()
     }
 
     /// The newest counts.

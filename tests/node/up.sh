@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes everything ready for tests/node.rs: a one-node cluster, the demo app's image, CRDs and rights. Prints the
 # cluster's environment.   up.sh SERIN
+# SERIN_TEST_NODE names another cluster than the usual one, for whoever shares the machine.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 
 cluster=tests/cluster/cluster
-name=serin-test-node
+name=${SERIN_TEST_NODE:-serin-test-node}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -99,7 +99,8 @@ impl World {
         }));
     }
 
-    fn inside(&self, program: &str) -> Command {
+    /// A program inside the node's network.
+    pub fn inside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net={}", self.env["SERIN_NETNS"]))
@@ -107,7 +108,18 @@ impl World {
         command
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> &str {
+        &self.env["KUBECONFIG"]
+    }
+
+    /// Every request that the API server answered, as a line of JSON.
+    pub fn audit_log(&self) -> &str {
+        &self.env["SERIN_AUDIT_LOG"]
+    }
+
+    /// kubectl, as the administrator, in the namespace unless the arguments name another.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.inside(&self.env["SERIN_KUBECTL"]);
         command
             .args(["--kubeconfig", &self.env["KUBECONFIG"], "-n", &self.namespace])

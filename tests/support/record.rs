@@ -25,14 +25,16 @@ pub enum Change {
 #[derive(Clone)]
 pub struct Record {
     changes: Arc<Mutex<Vec<Change>>>,
+    listed: usize,
 }
 
 impl Record {
     /// Records until the runtime ends. Comes back when the watch stands.
     pub async fn of(api: Api<DynamicObject>, config: watcher::Config) -> Record {
         let changes = Arc::new(Mutex::new(Vec::new()));
-        let record = Record {
+        let mut record = Record {
             changes: Arc::clone(&changes),
+            listed: 0,
         };
         let (started, start) = oneshot::channel();
         tokio::spawn(async move {
@@ -57,14 +59,19 @@ impl Record {
                     }
                     watcher::Event::InitDone => {
                         if let Some(started) = started.take() {
-                            let _ = started.send(());
+                            let _ = started.send(changes.lock().len());
                         }
                     }
                 }
             }
         });
-        start.await.unwrap();
+        record.listed = start.await.unwrap();
         record
+    }
+
+    /// How many of the changes are the objects that there were at the beginning.
+    pub fn listed(&self) -> usize {
+        self.listed
     }
 
     /// All that was seen so far.

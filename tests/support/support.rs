@@ -1,6 +1,7 @@
 //! What the tests against a real control plane share.
 
 pub mod audit;
+pub mod bounds;
 pub mod cluster;
 pub mod controller;
 pub mod http;

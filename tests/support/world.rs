@@ -33,6 +33,10 @@ pub const ANALYSIS_TEMPLATE: Kind = ("argoproj.io", "v1alpha1", "AnalysisTemplat
 pub const REPLICA_SET: Kind = ("apps", "v1", "ReplicaSet");
 pub const EVENT: Kind = ("", "v1", "Event");
 pub const SERVICE: Kind = ("", "v1", "Service");
+pub const ENDPOINT_SLICE: Kind = ("discovery.k8s.io", "v1", "EndpointSlice");
+pub const POD: Kind = ("", "v1", "Pod");
+pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment");
+pub const DISRUPTION_BUDGET: Kind = ("policy", "v1", "PodDisruptionBudget");
 pub const LEASE: Kind = ("coordination.k8s.io", "v1", "Lease");
 
 /// A namespace of the cluster, empty at first.
@@ -171,11 +175,15 @@ impl World {
 
     /// Tries to create an object.
     pub async fn try_create(&self, mut object: Value) -> kube::Result<Value> {
-        let kind = [ROLLOUT, ANALYSIS_RUN, ANALYSIS_TEMPLATE]
-            .into_iter()
-            .find(|k| object["kind"] == k.2)
-            .unwrap();
-        if !self.instance.is_empty() && kind != ANALYSIS_TEMPLATE {
+        let kinds = [
+            ROLLOUT,
+            ANALYSIS_RUN,
+            ANALYSIS_TEMPLATE,
+            DEPLOYMENT,
+            DISRUPTION_BUDGET,
+        ];
+        let kind = kinds.into_iter().find(|k| object["kind"] == k.2).unwrap();
+        if !self.instance.is_empty() && [ROLLOUT, ANALYSIS_RUN].contains(&kind) {
             let label = "argo-rollouts.argoproj.io/controller-instance-id";
             object["metadata"]["labels"][label] = json!(self.instance);
         }

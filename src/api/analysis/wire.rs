@@ -1,14 +1,7 @@
 //! How optional values look on the wire: absent, never `null` and never a default that the API server would write back.
 
+pub(super) use crate::api::common::null_as_default;
 use schemars::{Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
-
-/// Reads an explicit `null` as the default, because clients written in Go send it for empty lists.
-pub(super) fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
 
 /// Whether a value is its type's default, and so stays off the wire.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

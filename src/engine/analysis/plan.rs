@@ -9,7 +9,7 @@
 use super::assess::{metric_verdict, record, run_verdict, settle, summaries, trim};
 use super::notice::{metric_notice, run_notice};
 use super::report::{FinishedMeasurement, in_order, is_new, take_reports};
-use super::rule::{Checks, MetricRule, prepare_run};
+use super::rule::{Checks, MetricRule, PrepareError, Prepared, prepare};
 use super::schedule::{Turn, in_flight as stored_in_flight, next_turn};
 use crate::api::analysis::{
     AnalysisPhase, AnalysisRun, AnalysisRunSpec, AnalysisRunStatus, Measurement, MetricResult, TtlStrategy,
@@ -77,14 +77,25 @@ pub fn plan_run(
     checks: &Checks<'_>,
     now: Timestamp,
 ) -> RunPlan {
+    plan_prepared(run, &prepare(&run.spec, checks), finished, in_flight, now)
+}
+
+/// [`plan_run`] with what [`prepare`] says of this very spec: it does not change from pass to pass, and costs more than all
+/// the rest of them.
+pub fn plan_prepared(
+    run: &AnalysisRun,
+    prepared: &Result<Prepared, PrepareError>,
+    finished: &[FinishedMeasurement],
+    in_flight: &[&str],
+    now: Timestamp,
+) -> RunPlan {
     let stored = run.status.clone().unwrap_or_default();
-    let prepared = prepare_run(&run.spec, checks);
     if stored.phase.is_completed() {
-        let rules = prepared.unwrap_or_default();
-        return plan_finished(&run.spec, stored, &rules, finished, in_flight, now);
+        let rules = prepared.as_ref().map_or(&[][..], |prepared| &prepared.rules);
+        return plan_finished(&run.spec, stored, rules, finished, in_flight, now);
     }
     match prepared {
-        Ok(rules) => plan_running(&run.spec, stored, &rules, finished, in_flight, now),
+        Ok(prepared) => plan_running(&run.spec, stored, &prepared.rules, finished, in_flight, now),
         Err(error) => {
             let mut status = stored;
             status.started_at.get_or_insert(Time(whole_second(now)));

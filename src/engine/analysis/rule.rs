@@ -22,6 +22,9 @@ pub struct Checks<'a> {
     pub condition: &'a dyn Fn(&str) -> Result<(), String>,
     /// The wire names of the providers that this controller can measure with, such as `prometheus`.
     pub providers: &'a [&'a str],
+    /// Whether a provider's fields can be measured with, as far as that can be told without asking anybody; the error is a
+    /// sentence that begins with the field's path. Where a secret would stand, there is [`super::REDACTED`].
+    pub provider: &'a dyn Fn(&MetricProvider) -> Result<(), String>,
 }
 
 /// What schedules and judges a metric, as numbers. The fields' defaults are filled in.
@@ -88,11 +91,25 @@ pub enum PrepareError {
     Spec(#[from] InvalidMetric),
 }
 
+/// A run that can be measured: what every pass over it needs of its spec, and what does not change until the spec does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What schedules and judges each metric, in the order of `spec.metrics`.
+    pub rules: Vec<MetricRule>,
+    /// The metrics with their arguments filled in, and [`super::REDACTED`] for secrets.
+    pub metrics: Vec<Metric>,
+}
+
+/// The rules of [`prepare`] alone.
+pub fn prepare_run(spec: &AnalysisRunSpec, checks: &Checks<'_>) -> Result<Vec<MetricRule>, PrepareError> {
+    prepare(spec, checks).map(|prepared| prepared.rules)
+}
+
 /// Everything that must hold before a run measures: arguments fill, metrics are valid, every rule matches a metric.
 ///
 /// Secrets are not needed: a stand-in takes their place, and so they can be part of queries and headers but not of
-/// counts and durations. The rules come in the order of `spec.metrics`.
-pub fn prepare_run(spec: &AnalysisRunSpec, checks: &Checks<'_>) -> Result<Vec<MetricRule>, PrepareError> {
+/// counts and durations.
+pub fn prepare(spec: &AnalysisRunSpec, checks: &Checks<'_>) -> Result<Prepared, PrepareError> {
     let masked = masked_secrets(&spec.args);
     let metrics = spec
         .metrics
@@ -101,7 +118,7 @@ pub fn prepare_run(spec: &AnalysisRunSpec, checks: &Checks<'_>) -> Result<Vec<Me
         .collect::<Result<Vec<_>, _>>()?;
     let mut rules = validate_metrics(&metrics, checks)?;
     expand_rules(&mut rules, &spec.dry_run, &spec.measurement_retention)?;
-    Ok(rules)
+    Ok(Prepared { rules, metrics })
 }
 
 /// Checks metrics whose arguments are filled in, and turns each into its rule (not dry-run, 10 measurements kept).
@@ -109,7 +126,7 @@ pub fn prepare_run(spec: &AnalysisRunSpec, checks: &Checks<'_>) -> Result<Vec<Me
 /// What is checked: names unique; exactly one provider, a supported one; conditions parse; durations parse and are not
 /// negative; counts are whole numbers; `interval` present when `count` is above 1; `count` not below `failureLimit` or
 /// `inconclusiveLimit`, because such a limit could never be exceeded; `inconclusiveLimit`, `consecutiveErrorLimit` and
-/// `consecutiveSuccessLimit` not negative; a web body given once.
+/// `consecutiveSuccessLimit` not negative; a web body given once; what [`Checks::provider`] says.
 pub fn validate_metrics(metrics: &[Metric], checks: &Checks<'_>) -> Result<Vec<MetricRule>, InvalidMetric> {
     if metrics.is_empty() {
         return Err(InvalidMetric::NoMetrics);
@@ -178,7 +195,7 @@ fn validate_metric(metric: &Metric, checks: &Checks<'_>) -> Result<MetricRule, S
             (checks.condition)(condition).map_err(|problem| format!("{field} {condition:?}: {problem}"))?;
         }
     }
-    validate_provider(provider, checks.providers)?;
+    validate_provider(provider, checks)?;
     let count = match (count, interval) {
         (0, None) => Some(1),
         (0, Some(_)) => None,
@@ -198,8 +215,8 @@ fn validate_metric(metric: &Metric, checks: &Checks<'_>) -> Result<MetricRule, S
     })
 }
 
-fn validate_provider(provider: &MetricProvider, supported: &[&str]) -> Result<(), String> {
-    let names = provider_names(provider);
+fn validate_provider(provider: &MetricProvider, checks: &Checks<'_>) -> Result<(), String> {
+    let (names, supported) = (provider_names(provider), checks.providers);
     match names.as_slice() {
         [] => return Err("provider: none is specified".to_owned()),
         [name] if supported.contains(name) => {}
@@ -229,7 +246,7 @@ fn validate_provider(provider: &MetricProvider, supported: &[&str]) -> Result<()
     {
         parse_duration(step).map_err(|error| format!("provider.prometheus.rangeQuery.step {error}"))?;
     }
-    Ok(())
+    (checks.provider)(provider)
 }
 
 /// The wire names of the providers that are set, in the order of the contract.

@@ -87,16 +87,16 @@ fn scaled(plan: &Plan) -> Vec<(String, i32, i32)> {
     .collect()
 }
 
-/// What becomes of one annotation of a ReplicaSet; `None` where nothing does.
-fn noted(plan: &Plan, name: &str, key: &str) -> Option<Option<String>> {
-    plan.intents.iter().find_map(|intent| match intent {
-        Intent::PatchReplicaSet(patch) if patch.name == name => patch.annotations.get(key).cloned(),
+/// What becomes of one annotation of a ReplicaSet: its value, or [`REMOVED`]; `None` where nothing does.
+fn noted(plan: &Plan, name: &str, key: &str) -> Option<String> {
+    let changes = plan.intents.iter().find_map(|intent| match intent {
+        Intent::PatchReplicaSet(patch) if patch.name == name => patch.annotations.get(key),
         _ => None,
-    })
+    });
+    changes.map(|value| value.clone().unwrap_or_else(|| REMOVED.to_owned()))
 }
 
-/// The same, where it is removed.
-const REMOVED: Option<Option<String>> = Some(None);
+const REMOVED: &str = "(removed)";
 
 fn checked() -> Value {
     json!({"blueGreen": {"activeSelector": "old", "previewSelector": "new", "scaleUpPreviewCheckPoint": true}})

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::super::context::{Context, counts, hash_of, same};
 use super::super::observed;
 use super::super::pods;
+use super::super::revision;
 use super::super::services;
 use crate::api::names::{PauseReason, RunType, annotations};
 use crate::api::replica_set::ReplicaSet;
@@ -50,6 +51,8 @@ impl<'a> View<'a> {
             Some("Initial deploy")
         } else if is_fast_rollback(ctx) {
             Some("Fast rollback")
+        } else if revision::is_within_rollback_window(ctx) {
+            Some("Rollback within window")
         } else {
             None
         };

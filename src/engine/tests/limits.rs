@@ -130,7 +130,7 @@ fn old_replica_sets_are_kept_as_many_as_asked_for() {
 #[test]
 fn among_failed_runs_of_the_same_second_the_last_revision_is_kept() {
     let mut world = released(1, |spec| {
-        spec["analysis"] = json!({"unsuccessfulRunHistoryLimit": 1})
+        spec["analysis"] = json!({"unsuccessfulRunHistoryLimit": 1});
     });
     // The names are made of hashes: their order says nothing.
     for (name, revision) in [("app-d-7", "7"), ("app-a-10", "10"), ("app-b-9", "9")] {

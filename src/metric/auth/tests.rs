@@ -1,5 +1,7 @@
 //! Tokens: fetched once, kept, fetched anew, and told apart when they fail.
 
+mod everywhere;
+
 use super::base64;
 use crate::api::analysis::{Authentication, Metric, MetricProvider, OAuth2Config, PrometheusMetric};
 use crate::metric::http::TransportOptions;

@@ -32,6 +32,12 @@ pub(crate) struct ClientCredentials {
 }
 
 impl ClientCredentials {
+    /// Id and secret as a Basic header carries them: each form-encoded, then joined (RFC 6749, 2.3.1).
+    fn pair(&self) -> String {
+        let encode = |text: &str| percent_encode(text.as_bytes(), false);
+        base64(format!("{}:{}", encode(&self.client_id), encode(&self.client_secret)).as_bytes())
+    }
+
     /// What a kept token is found by. A hash, so that the secret is not kept with it.
     fn key(&self) -> String {
         let Self {
@@ -63,12 +69,14 @@ pub(super) fn client_credentials(
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| spec_error(field, "oauth2.tokenUrl", "is not an http or https URL"))?;
-    Ok(ClientCredentials {
+    let credentials = ClientCredentials {
         token_url,
         client_id: required(&spec.client_id, "clientId")?,
         client_secret: secret,
         scopes: spec.scopes.clone(),
-    })
+    };
+    redactor.add(&credentials.pair());
+    Ok(credentials)
 }
 
 /// The tokens that were fetched and are still valid.
@@ -211,12 +219,12 @@ fn token_call(target: &Target, credentials: &ClientCredentials, header: bool) ->
     );
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     if header {
-        let pair = base64(format!("{}:{}", encode(client_id), encode(client_secret)).as_bytes());
-        let mut value =
-            HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| ProviderError::Authentication {
+        let mut value = HeaderValue::from_str(&format!("Basic {}", credentials.pair())).map_err(|_| {
+            ProviderError::Authentication {
                 target: target.0.clone(),
                 message: "the client's id and secret cannot be sent as a header".to_owned(),
-            })?;
+            }
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     } else {

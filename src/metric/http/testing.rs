@@ -67,12 +67,15 @@ impl Answer {
 pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<Request>>>,
-    task: JoinHandle<()>,
+    _task: Ends,
 }
 
-impl Drop for Server {
+/// Ends a task with the value.
+struct Ends(JoinHandle<()>);
+
+impl Drop for Ends {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -89,7 +92,18 @@ impl Server {
                 connections.spawn(async move { serve(stream, &log, &*answer).await });
             }
         });
-        Self { url, seen, task }
+        let _task = Ends(task);
+        Self { url, seen, _task }
+    }
+
+    /// The same behind TLS, with a certificate for `localhost` by [`authority`].
+    pub(crate) async fn start_tls(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let server = Self::start(answer).await;
+        let behind = server.url.strip_prefix("http://").unwrap().to_owned();
+        Self {
+            url: format!("https://localhost:{}", tls_in_front_of(behind)),
+            ..server
+        }
     }
 
     /// Every request so far.
@@ -172,4 +186,69 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
 pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A file of the test's own authority.
+fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/golden/tls/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The certificate of the test's own authority, in PEM.
+pub(crate) fn authority() -> Vec<u8> {
+    golden("ca.crt")
+}
+
+/// Ends TLS and hands the request on, one at a time; gives its port. It lives as long as the test's process.
+fn tls_in_front_of(behind: String) -> u16 {
+    use rustls::pki_types::pem::PemObject;
+    use std::io::{Read, Write};
+
+    let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&golden("server.crt")).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&golden("server.key")).unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::StreamOwned::new(connection, stream.unwrap());
+            let (mut asked, mut chunk) = (Vec::new(), [0; 4096]);
+            while !is_whole(&asked) {
+                // One whose TLS fails never comes.
+                let Ok(count @ 1..) = tls.read(&mut chunk) else {
+                    break;
+                };
+                asked.extend_from_slice(&chunk[..count]);
+            }
+            if !is_whole(&asked) {
+                continue;
+            }
+            let mut onward = std::net::TcpStream::connect(&behind).unwrap();
+            onward.write_all(&asked).unwrap();
+            let mut answer = Vec::new();
+            let _ = onward.read_to_end(&mut answer);
+            let _ = tls.write_all(&answer);
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
+    });
+    port
+}
+
+/// Whether these bytes are a request with all of its body.
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.trim().parse().unwrap());
+    body.len() >= length
 }

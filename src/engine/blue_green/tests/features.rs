@@ -144,7 +144,7 @@ fn new_pods_keep_off_the_nodes_of_stable_ones_while_the_update_runs() {
         0,
     );
     let any = plan.intents.iter().any(|intent| match intent {
-        Intent::PatchReplicaSet(patch) => patch.affinity.is_some(),
+        Intent::PatchReplicaSet(change) => change.affinity.is_some(),
         _ => false,
     });
     assert!(!any, "promoted: there is nobody to keep off");

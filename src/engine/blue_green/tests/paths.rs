@@ -127,7 +127,7 @@ fn the_old_side_goes_when_its_delay_is_over_and_no_slice_leads_to_it() {
     }
     let goes = look(-1, &["r-new-a"], &["r-new-a"]);
     assert_eq!(scaled(&goes), [("r-old".to_owned(), 4, 0)]);
-    assert_eq!(noted(&goes, "r-old", DEADLINE), REMOVED);
+    assert_eq!(noted(&goes, "r-old", DEADLINE), Some(REMOVED.to_owned()));
     // Its delay begins when the promotion is committed.
     let sets = vec![replica_set("old", 1, 4, 4), replica_set("new", 2, 4, 4)];
     let begins = plan_at(
@@ -140,7 +140,7 @@ fn the_old_side_goes_when_its_delay_is_over_and_no_slice_leads_to_it() {
         ),
         0,
     );
-    assert_eq!(noted(&begins, "r-old", DEADLINE), Some(Some(at(7))));
+    assert_eq!(noted(&begins, "r-old", DEADLINE), Some(at(7)));
     assert_eq!(noted(&begins, "r-old", MARK), None);
 }
 
@@ -178,15 +178,15 @@ fn beyond_the_limit_of_revisions_old_sides_go_at_once_but_not_before_the_slices(
     lead(&mut world, "active", &["r-new-a"]);
     let plan = plan_at(&world, 0);
     assert_eq!(scaled(&plan), [("r-older".to_owned(), 4, 0)]);
-    assert_eq!(noted(&plan, "r-old", DEADLINE), Some(Some(at(30))));
+    assert_eq!(noted(&plan, "r-old", DEADLINE), Some(at(30)));
 }
 
 #[test]
 fn the_new_side_of_an_abort_has_its_own_delay_and_never_goes_with_zero() {
     let spec = |seconds: i64| json!({"abortScaleDownDelaySeconds": seconds});
     let begins = plan_at(&update(&spec(5), &aborted(), sides(4, 4), "old", "new"), 0);
-    assert_eq!(noted(&begins, "r-new", DEADLINE), Some(Some(at(5))));
-    assert_eq!(noted(&begins, "r-new", MARK), Some(Some("true".to_owned())));
+    assert_eq!(noted(&begins, "r-new", DEADLINE), Some(at(5)));
+    assert_eq!(noted(&begins, "r-new", MARK), Some("true".to_owned()));
     let not_yet = plan_at(&update(&spec(5), &aborted(), sides(3, 4), "old", "new"), 0);
     assert_eq!(noted(&not_yet, "r-new", DEADLINE), None, "stable does not stand");
     let never = plan_at(&update(&spec(0), &aborted(), sides(4, 4), "old", "new"), 0);
@@ -225,16 +225,41 @@ fn only_a_version_that_was_stable_has_the_fast_way_back() {
     assert_eq!(switched(&back_to(&[(DEADLINE, &at(9))])), to("active", "new"));
     let marked = back_to(&[(DEADLINE, &at(9)), (MARK, "true")]);
     assert_eq!(switched(&marked), []);
-    assert_eq!(noted(&marked, "r-new", DEADLINE), REMOVED);
-    assert_eq!(noted(&marked, "r-new", MARK), REMOVED);
+    assert_eq!(noted(&marked, "r-new", DEADLINE), Some(REMOVED.to_owned()));
+    assert_eq!(noted(&marked, "r-new", MARK), Some(REMOVED.to_owned()));
     assert_eq!(marked.status.pause_conditions[0].reason, "BlueGreenPause");
+}
+
+#[test]
+fn a_rollback_within_the_window_skips_pause_and_analysis() {
+    for (window, created, goes) in [
+        (1, "2026-01-02T10:00:00Z", true),
+        (0, "2026-01-02T10:00:00Z", false),
+        (1, "2026-01-02T11:30:00Z", false),
+    ] {
+        let mut sets = sides(4, 4);
+        sets[1].metadata.creation_timestamp = Some(serde_json::from_value(json!(created)).unwrap());
+        let mut world = update(
+            &json!({"autoPromotionEnabled": false}),
+            &json!({}),
+            sets,
+            "old",
+            "new",
+        );
+        let spec = &mut Arc::make_mut(&mut world.rollout).spec;
+        spec.rollback_window = Some(serde_json::from_value(json!({"revisions": window})).unwrap());
+        let plan = plan_at(&world, 0);
+        let want = if goes { to("active", "new") } else { vec![] };
+        assert_eq!(switched(&plan), want, "{window} {created}");
+        assert_eq!(plan.status.pause_conditions.is_empty(), goes);
+    }
 }
 
 #[test]
 fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once() {
     // Which notes the version between has, and what becomes of the mark.
     for (notes, stable, want) in [
-        (vec![], "old", Some(Some("true".to_owned()))),
+        (vec![], "old", Some("true".to_owned())),
         (vec![(DEADLINE, at(9))], "old", None),
         (vec![], "between", None),
     ] {
@@ -259,7 +284,7 @@ fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once
 fn the_version_between_is_production_until_the_next_one_is_ready_and_follows_an_autoscaler() {
     let sets = vec![
         replica_set("old", 1, 4, 4),
-        replica_set("between", 2, 2, 2),
+        annotated(replica_set("between", 2, 2, 2), &[(DEADLINE, &at(-1))]),
         replica_set("new", 3, 4, 4),
     ];
     let world = update(
@@ -271,6 +296,7 @@ fn the_version_between_is_production_until_the_next_one_is_ready_and_follows_an_
     );
     let plan = plan_at(&world, 0);
     assert_eq!(scaled(&plan), [("r-between".to_owned(), 2, 4)]);
+    assert_eq!(noted(&plan, "r-between", DEADLINE), Some(REMOVED.to_owned()));
     assert_eq!(switched(&plan), []);
     // What goes back does so to stable; until then production grows with the demand where it is.
     let sets = vec![replica_set("old", 1, 4, 1), replica_set("new", 2, 2, 2)];
