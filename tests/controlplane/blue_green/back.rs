@@ -215,11 +215,19 @@ fn undo_in_the_preview_goes_back_and_the_version_given_up_has_no_fast_way() {
         })
         .await;
         shop.healthy(NAME).await;
+        shop.then(&["RolloutUpdated", "SwitchService"]).await;
         shop.until_set("app:v2", "stands in its delay", has_deadline)
             .await;
         // It stands complete, and was never promoted: going to it again asks again.
         shop.set_image(NAME, "app:v2").await;
         shop.until_rollout(NAME, "waiting for a promotion", waits).await;
+        shop.then(&[
+            "RolloutUpdated",
+            "RolloutNotCompleted",
+            "SwitchService",
+            "RolloutPaused",
+        ])
+        .await;
         assert_eq!(shop.aims().await, both("app:v1", "app:v2"));
         shop.close();
     });

@@ -176,12 +176,19 @@ fn a_full_promotion_waits_for_nothing_but_pods() {
     scenario("bg-full", |world| async move {
         let spec = json!({"autoPromotionEnabled": false, "previewReplicaCount": 1});
         let mut shop = Shop::with(world, spec).await;
-        shop.update("app:v2").await;
+        shop.previewed("app:v2").await;
         shop.promote_full(NAME).await;
         let rollout = shop.healthy(NAME).await;
         assert_eq!(rollout["status"]["promoteFull"], Value::Null, "it is spent");
         assert_eq!(shop.selects(NAME).await, "app:v2");
         shop.until_sizes(&[("app:v2", 2)]).await;
+        shop.then(&[
+            "ScalingReplicaSet",
+            "RolloutResumed",
+            "SwitchService",
+            "RolloutCompleted",
+        ])
+        .await;
         let told = shop.events.applied();
         let done = told
             .iter()
@@ -216,14 +223,14 @@ fn the_example_runs_as_it_stands() {
 fn old_sides_beyond_the_limit_go_at_once() {
     scenario("bg-limit", |world| async move {
         let spec = json!({"scaleDownDelaySeconds": 300, "scaleDownDelayRevisionLimit": 1});
-        let shop = Shop::with(world, spec).await;
+        let mut shop = Shop::with(world, spec).await;
         for version in ["app:v2", "app:v3"] {
-            shop.set_image(NAME, version).await;
-            shop.healthy(NAME).await;
-            shop.until_active(version).await;
+            shop.update(version).await;
+            shop.then(&["SwitchService", "RolloutCompleted"]).await;
         }
         shop.until_sizes(&[("app:v1", 0), ("app:v2", 2), ("app:v3", 2)])
             .await;
+        shop.then(&["ScalingReplicaSet"]).await;
         let kept = shop
             .until_set("app:v2", "stands in its delay", has_deadline)
             .await;
@@ -242,7 +249,7 @@ fn a_service_that_lost_its_hash_gets_that_of_the_stable_version_back() {
             .await;
         shop.then(&["SwitchService"]).await;
         assert_eq!(shop.aims().await, ("app:v1".to_owned(), "app:v2".to_owned()));
-        assert!(waits(&shop.rollout(NAME).await));
+        shop.until_rollout(NAME, "paused as before", waits).await;
         shop.close();
     });
 }

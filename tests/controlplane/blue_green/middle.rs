@@ -7,22 +7,42 @@ use crate::events::reasons;
 use crate::support::world::{DEPLOYMENT, POD, ROLLOUT};
 use crate::support::{http, scenario, web_template};
 
+/// The events of an update that overtakes another.
+const OVERTAKES: [&str; 4] = [
+    "RolloutUpdated",
+    "NewReplicaSetCreated",
+    "SwitchService",
+    "ScalingReplicaSet",
+];
+
 #[test]
 fn a_new_template_in_the_preview_takes_the_preview_over() {
     scenario("bg-new-preview", |world| async move {
-        let spec = json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 1});
+        let spec = json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 300});
         let mut shop = Shop::with(world, spec).await;
         // Its pods never become ready.
         shop.update("broken:v2").await;
         assert_eq!(shop.aims().await, ("app:v1".to_owned(), "broken:v2".to_owned()));
         shop.set_image(NAME, "app:v3").await;
-        shop.until_rollout(NAME, "waiting for a promotion", waits).await;
+        shop.then(&OVERTAKES).await;
+        shop.then(&["RolloutPaused"]).await;
         assert_eq!(shop.aims().await, ("app:v1".to_owned(), "app:v3".to_owned()));
+        shop.until_set("broken:v2", "stands in its delay", has_deadline)
+            .await;
+        shop.tune(json!({"scaleDownDelayRevisionLimit": 0})).await;
         shop.until_sizes(&[("app:v1", 2), ("broken:v2", 0), ("app:v3", 2)])
             .await;
+        shop.then(&["ScalingReplicaSet"]).await;
         shop.promote(NAME).await;
-        shop.healthy(NAME).await;
         shop.until_sizes(&[("app:v1", 0), ("app:v3", 2)]).await;
+        shop.healthy(NAME).await;
+        shop.then(&[
+            "RolloutResumed",
+            "SwitchService",
+            "RolloutCompleted",
+            "ScalingReplicaSet",
+        ])
+        .await;
         shop.close();
     });
 }
@@ -30,24 +50,21 @@ fn a_new_template_in_the_preview_takes_the_preview_over() {
 #[test]
 fn a_new_template_in_the_pause_is_asked_for_anew() {
     scenario("bg-new-pause", |world| async move {
-        let spec = json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 1});
+        let spec = json!({"autoPromotionEnabled": false, "scaleDownDelaySeconds": 300});
         let mut shop = Shop::with(world, spec).await;
         shop.previewed("app:v2").await;
         shop.set_image(NAME, "app:v3").await;
-        shop.until_rollout(NAME, "waiting for a promotion of the third", |r| {
-            waits(r) && number(r, "/status/updatedReplicas") == 2
-        })
-        .await;
-        shop.until_sizes(&[("app:v1", 2), ("app:v2", 0), ("app:v3", 2)])
+        shop.then(&OVERTAKES).await;
+        shop.then(&["RolloutPaused"]).await;
+        shop.until_set("app:v2", "stands in its delay", has_deadline)
+            .await;
+        shop.until_sizes(&[("app:v1", 2), ("app:v2", 2), ("app:v3", 2)])
             .await;
         assert_eq!(shop.aims().await, ("app:v1".to_owned(), "app:v3".to_owned()));
-        shop.until("the second pause is told", async || {
-            let told = reasons(&shop.events);
-            (told.iter().filter(|r| *r == "RolloutPaused").count() == 2).then_some(())
-        })
-        .await;
         shop.promote(NAME).await;
         shop.healthy(NAME).await;
+        shop.then(&["RolloutResumed", "SwitchService", "RolloutCompleted"])
+            .await;
         assert_eq!(shop.selects(NAME).await, "app:v3");
         shop.close();
     });
@@ -68,12 +85,15 @@ fn a_new_template_in_the_analysis_after_the_switch_and_its_abort_go_back_to_what
             r["status"]["blueGreen"]["postPromotionAnalysisRunStatus"]["status"] == "Running"
         })
         .await;
+        shop.then(&["SwitchService"]).await;
         shop.set_image(NAME, "broken:v3").await;
+        shop.then(&OVERTAKES).await;
         let asked = |rs: &Value| number(rs, "/spec/replicas") == 2;
         shop.until_set("broken:v3", "is asked for its pods", asked).await;
         // Production stays where it is until the third version is ready, and grows with the demand.
         assert_eq!(shop.aims().await, ("app:v2".to_owned(), "broken:v3".to_owned()));
         shop.scale(NAME, 3).await;
+        shop.then(&["ScalingReplicaSet"; 3]).await;
         shop.until_sizes(&[("app:v1", 3), ("app:v2", 3)]).await;
         shop.until("the analysis of the second version ends", async || {
             (shop.runs(NAME).await[0]["spec"]["terminate"] == true).then_some(())
@@ -84,6 +104,8 @@ fn a_new_template_in_the_analysis_after_the_switch_and_its_abort_go_back_to_what
         shop.abort(NAME).await;
         shop.until_active("app:v1").await;
         shop.until_sizes(&[("app:v2", 0)]).await;
+        shop.then(&["SwitchService", "RolloutAborted", "ScalingReplicaSet"])
+            .await;
         shop.close();
     });
 }
@@ -99,6 +121,7 @@ fn scaling_in_the_middle_reaches_both_sides_and_tells_the_active_one() {
         shop.previewed("app:v2").await;
         shop.scale(NAME, 4).await;
         shop.until_sizes(&[("app:v1", 4), ("app:v2", 4)]).await;
+        shop.then(&["ScalingReplicaSet"; 2]).await;
         let read = async |want: i32| {
             let scale = shop.api(ROLLOUT).get_scale(NAME).await.unwrap().status.unwrap();
             (scale.replicas == want).then_some(scale.selector.unwrap())
@@ -108,7 +131,7 @@ fn scaling_in_the_middle_reaches_both_sides_and_tells_the_active_one() {
             .await;
         shop.scale(NAME, 1).await;
         shop.until_sizes(&[("app:v1", 1), ("app:v2", 1)]).await;
-        assert!(waits(&shop.rollout(NAME).await), "a pause is a pause");
+        shop.until_rollout(NAME, "paused as before", waits).await;
         shop.promote(NAME).await;
         shop.healthy(NAME).await;
         let after = shop
@@ -118,6 +141,15 @@ fn scaling_in_the_middle_reaches_both_sides_and_tells_the_active_one() {
         // The old side stands in its delay, and does not grow any more.
         shop.scale(NAME, 2).await;
         shop.until_sizes(&[("app:v1", 1), ("app:v2", 2)]).await;
+        shop.then(&[
+            "ScalingReplicaSet",
+            "ScalingReplicaSet",
+            "RolloutResumed",
+            "SwitchService",
+            "RolloutCompleted",
+            "ScalingReplicaSet",
+        ])
+        .await;
         shop.close();
     });
 }
