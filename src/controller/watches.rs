@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource};
 use tokio::task::JoinSet;
 
 use super::cache::{Cache, Change, cache};
+use super::metrics::Metrics;
 use super::observe::Stores;
 use super::process::Options;
 use super::watched::WatchedRollout;
@@ -39,6 +40,8 @@ pub(super) struct Triggers {
     pub(super) rollout: UnboundedSender<ObjectRef<WatchedRollout>>,
     pub(super) run: UnboundedSender<ObjectRef<AnalysisRun>>,
     pub(super) service: UnboundedSender<ObjectRef<Service>>,
+    /// Where failures of watches are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Starts one watch a kind. Each tells the queues which Rollout or run to look at.
@@ -52,6 +55,7 @@ pub(super) fn start_watches(
         rollout: rollout_trigger,
         run: run_trigger,
         service: service_trigger,
+        metrics,
     } = triggers;
     let instance = if options.instance_id.is_empty() {
         format!("!{}", labels::INSTANCE_ID)
@@ -64,6 +68,7 @@ pub(super) fn start_watches(
     lanes.start(
         &workloads,
         (api(client, options), api(client, options), api(client, options)),
+        metrics,
         tasks,
     );
     let (services, service_feed) = cache::<Service>();
@@ -71,7 +76,7 @@ pub(super) fn start_watches(
     let (trigger, service_queue, known) =
         (rollout_trigger.clone(), service_trigger.clone(), services.clone());
     let referred = Arc::clone(&workloads);
-    tasks.spawn(feed.run(
+    tasks.spawn(feed.counted(metrics).run(
         api(client, options),
         mine.clone(),
         |_| {},
@@ -99,7 +104,12 @@ pub(super) fn start_watches(
         }
     };
     let slim = |service: &mut Service| service.metadata.labels = None;
-    tasks.spawn(service_feed.run(api(client, options), watcher::Config::default(), slim, touched));
+    tasks.spawn(service_feed.counted(metrics).run(
+        api(client, options),
+        watcher::Config::default(),
+        slim,
+        touched,
+    ));
 
     let (replica_sets, feed) = cache::<ReplicaSet>();
     let config = watcher::Config::default().labels(labels::POD_TEMPLATE_HASH);
@@ -113,7 +123,10 @@ pub(super) fn start_watches(
             send_all(&all, &trigger, rs.metadata.namespace.as_deref());
         }
     };
-    tasks.spawn(feed.run(api(client, options), config.clone(), |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), config.clone(), |_| {}, touched),
+    );
 
     let (pods, feed) = cache::<Pod>();
     let (trigger, sets, all) = (rollout_trigger.clone(), replica_sets.clone(), rollouts.clone());
@@ -122,7 +135,10 @@ pub(super) fn start_watches(
             send(&trigger, rollout);
         }
     };
-    tasks.spawn(feed.run_changes(api(client, options), config, |_| {}, changed));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run_changes(api(client, options), config, |_| {}, changed),
+    );
 
     let (endpoint_slices, feed) = cache::<EndpointSlice>();
     let (trigger, all, known) = (rollout_trigger.clone(), rollouts.clone(), services.clone());
@@ -136,7 +152,10 @@ pub(super) fn start_watches(
         }
     };
     let slim = |slice: &mut EndpointSlice| slice.metadata.annotations = None;
-    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), slim, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), watcher::Config::default(), slim, touched),
+    );
 
     let (analysis_runs, feed) = cache::<AnalysisRun>();
     let (trigger, own) = (rollout_trigger.clone(), run_trigger.clone());
@@ -146,18 +165,24 @@ pub(super) fn start_watches(
             send(&trigger, rollout);
         }
     };
-    tasks.spawn(feed.run(api(client, options), mine, |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), mine, |_| {}, touched),
+    );
 
     let (templates, feed) = cache::<AnalysisTemplate>();
     let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
     let touched = move |t: &AnalysisTemplate| send_all(&all, &trigger, t.metadata.namespace.as_deref());
-    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), watcher::Config::default(), |_| {}, touched),
+    );
 
     let (cluster_templates, mut feed) = cache::<ClusterAnalysisTemplate>();
     if options.namespace.is_none() {
         let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
         let touched = move |_: &ClusterAnalysisTemplate| send_all(&all, &trigger, None);
-        tasks.spawn(feed.run(
+        tasks.spawn(feed.counted(metrics).run(
             Api::all(client.clone()),
             watcher::Config::default(),
             |_| {},

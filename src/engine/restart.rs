@@ -117,7 +117,11 @@ fn old_pods_of<'a>(ctx: &Context<'a>, rs: &ReplicaSet, at: Timestamp) -> Vec<&'a
 /// Worked: 10 replicas, maxUnavailable 25 % (2), 10 of 10 available: 10 - (10 - 2) = 2. One of them is on its way out:
 /// 9 - 8 = 1. With a surge there are 12, all available: 12 - (12 - 2) = 2. maxUnavailable 0 counts as 1.
 fn budget(ctx: &Context, all: &[&ReplicaSet], size: i64, now: Timestamp) -> i64 {
-    let counted: i64 = all.iter().map(|rs| i64::from(rs.status.available_replicas)).sum();
+    // Of a ReplicaSet that shrinks, pods still count that were told to go.
+    let counted: i64 = all
+        .iter()
+        .map(|rs| i64::from(rs.status.available_replicas).min(context::spec_replicas(rs)))
+        .sum();
     let seen = all
         .iter()
         .map(|rs| {

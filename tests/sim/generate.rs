@@ -34,6 +34,10 @@ pub struct World {
     pub mortal: bool,
     /// Whether it is a canary, blue-green, or either.
     pub kind: Kind,
+    /// Whether every canary has its two Services; else some have.
+    pub services: bool,
+    /// Whether measurements often have no answer, and every rollout is analysed.
+    pub silent: bool,
     /// Whether there may be single pods, `failFast` and `workloadRef`.
     pub rich: bool,
     /// Which actions there are, and how many of them.
@@ -42,7 +46,7 @@ pub struct World {
 
 /// An update that begins when the first deployment is through, and whatever may happen to it.
 pub fn anything() -> BoxedStrategy<Vec<(When, Action)>> {
-    updated(prop::collection::vec((when(), action()), 0..7)).boxed()
+    updated(prop::collection::vec((when(), action()), 0..6)).boxed()
 }
 
 /// An update, and nothing else.
@@ -52,7 +56,7 @@ pub fn only_an_update() -> BoxedStrategy<Vec<(When, Action)>> {
 
 /// As [`anything`], but the pods stay as they are.
 pub fn users() -> BoxedStrategy<Vec<(When, Action)>> {
-    updated(prop::collection::vec((when(), user_action()), 0..7)).boxed()
+    updated(prop::collection::vec((when(), user_action()), 0..6)).boxed()
 }
 
 /// Users who act only when everything has come to rest.
@@ -180,7 +184,7 @@ fn readiness(healthy: bool) -> BoxedStrategy<Readiness> {
     }
 }
 
-fn outcomes(good: bool) -> BoxedStrategy<Vec<Outcome>> {
+fn outcomes(good: bool, silent: bool) -> BoxedStrategy<Vec<Outcome>> {
     use AnalysisPhase::{Error, Failed, Inconclusive, Successful};
     let phase = if good {
         Just(Successful).boxed()
@@ -188,7 +192,11 @@ fn outcomes(good: bool) -> BoxedStrategy<Vec<Outcome>> {
         prop_oneof![3 => Just(Successful), 1 => Just(Failed), 1 => Just(Error), 1 => Just(Inconclusive)]
             .boxed()
     };
-    let silent = prop_oneof![4 => Just(0_u32), 1 => 1..4_u32];
+    let silent = if silent {
+        (0..7_u32).boxed()
+    } else {
+        prop_oneof![4 => Just(0_u32), 1 => 1..4_u32].boxed()
+    };
     let outcome = (phase, silent, 0..10_i64).prop_map(|(phase, silent, seconds)| Outcome {
         phase,
         silent,
@@ -230,6 +238,8 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
         slow,
         mortal,
         kind,
+        services: served,
+        silent,
         rich,
         actions,
     } = world;
@@ -244,7 +254,7 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
     let what = (steps(), beside(background));
     let course = (
         prop::collection::vec(readiness(healthy), 3),
-        prop::collection::vec(outcomes(good), 2),
+        prop::collection::vec(outcomes(good, silent), 2),
         actions(),
     );
     let time = (
@@ -263,7 +273,7 @@ pub fn case(world: World) -> impl Strategy<Value = Case> {
             (reaction, endpoints, watch, call, faults),
             (blue_green, services, fail_fast, workload, shows_pods, error_limit),
         )| Case {
-            services,
+            services: services || (served && blue_green.is_none()),
             fail_fast,
             workload,
             shows_pods,

@@ -179,7 +179,12 @@ pub fn resolve_metric(
         metric: metric.name.clone(),
         problem: error.to_string(),
     };
-    let mut json = serde_json::to_value(metric).map_err(malformed)?;
+    // Most metrics have nothing to fill in, and this is done in every pass.
+    let text = serde_json::to_string(metric).map_err(malformed)?;
+    if !text.contains("{{") {
+        return Ok(metric.clone());
+    }
+    let mut json: Value = serde_json::from_str(&text).map_err(malformed)?;
     let lookup = |name: &str| {
         name.strip_prefix("args.")
             .and_then(|name| values.get(name))

@@ -154,3 +154,19 @@ fn a_replacement_that_is_ready_but_not_yet_available_does_not_let_the_next_pod_g
     assert_eq!(plan_at(&world, 11).wake, Some(then));
     assert_eq!(evicted(&world, 12), ["old-a"]);
 }
+
+#[test]
+fn pods_that_were_told_to_go_do_not_let_others_go() {
+    let mut world = paused(0);
+    assert_eq!(evicted(&world, 1), ["old-b"]);
+    // One of each was told to go, and the counts do not show it yet.
+    for rs in &mut world.replica_sets {
+        std::sync::Arc::make_mut(rs).spec.replicas = Some(1);
+    }
+    let held = plan_at(&world, 1);
+    let evictions = held
+        .intents
+        .iter()
+        .filter(|i| matches!(i, Intent::EvictPod { .. }));
+    assert_eq!(evictions.count(), 0);
+}
