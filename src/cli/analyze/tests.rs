@@ -177,7 +177,7 @@ async fn an_interval_below_a_second_does_not_stand_still() {
 async fn what_cannot_be_measured_here_is_said() {
     let server = fallen().await;
     let job = "\n---\napiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: smoke}\nspec:\n  \
-               metrics: [{name: smoke, provider: {job: {spec: {}}}}]\n  dryRun: [{metricName: smoke}]\n";
+               metrics: [{name: smoke, provider: {job: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}}]\n  dryRun: [{metricName: smoke}]\n";
     let both = format!("{TEMPLATE}{job}");
     let (ended, text) = run(&inputs(&both, &ARGS), When::At(second(0)), &server.url).await;
     assert_eq!(ended.unwrap().code(), 0);

@@ -87,6 +87,28 @@ fn the_job_has_the_names_labels_and_owner_of_the_contract() {
         None,
         "owners are of the same namespace"
     );
+    assert_eq!(
+        job["spec"]["ttlSecondsAfterFinished"], 86_400,
+        "where nobody may be left to delete it"
+    );
+    let own = smoke("{name: main, image: curl}");
+    let mut patient = own.clone();
+    patient.spec.metrics[0].provider.job.as_mut().unwrap().spec["ttlSecondsAfterFinished"] = 60.into();
+    let job = build(&patient, 0, 1, &elsewhere).unwrap();
+    assert_eq!(
+        job["spec"]["ttlSecondsAfterFinished"], 60,
+        "what it says itself stays"
+    );
+    let beside = Place {
+        beside_run: true,
+        ..elsewhere
+    };
+    let job = build(&own, 0, 1, &beside).unwrap();
+    assert_eq!(
+        job["spec"].get("ttlSecondsAfterFinished"),
+        None,
+        "there its owner does it"
+    );
 }
 
 #[test]
