@@ -76,21 +76,28 @@ pub(super) fn start_watches(
     let (trigger, service_queue, known) =
         (rollout_trigger.clone(), service_trigger.clone(), services.clone());
     let referred = Arc::clone(&workloads);
-    tasks.spawn(feed.counted(metrics).run(
-        api(client, options),
-        mine.clone(),
-        |_| {},
-        move |r| {
-            referred.note(&r.rollout);
-            send(&trigger, ObjectRef::from_obj(r));
-            // Whether some Service is abandoned by it now.
-            for service in known.store().state() {
-                if services::manager(&service) == r.rollout.metadata.name.as_deref() {
-                    send(&service_queue, ObjectRef::from_obj(service.as_ref()));
-                }
+    let changed = move |change: Change<WatchedRollout>| {
+        let r = change.object;
+        referred.note(&r.rollout);
+        send(&trigger, ObjectRef::from_obj(r));
+        let generation = |r: &WatchedRollout| r.rollout.metadata.generation;
+        let same_spec = change
+            .before
+            .is_some_and(|before| generation(before) == generation(r));
+        if same_spec && !change.gone {
+            return;
+        }
+        // Whether some Service is abandoned by it now: to look over them all is dear, and what is written most is the status.
+        for service in known.store().state() {
+            if services::manager(&service) == r.rollout.metadata.name.as_deref() {
+                send(&service_queue, ObjectRef::from_obj(service.as_ref()));
             }
-        },
-    ));
+        }
+    };
+    tasks.spawn(
+        feed.counted(metrics)
+            .run_changes(api(client, options), mine.clone(), |_| {}, changed),
+    );
     let (trigger, service_queue, all) = (rollout_trigger.clone(), service_trigger.clone(), rollouts.clone());
     let touched = move |service: &Service| {
         if services::manager(service).is_some() {
