@@ -188,7 +188,7 @@ impl Convergence {
 }
 
 /// Promise 3 for the Services of a canary, which are not the whole of production: the last pods that one of them leads to
-/// stay until it leads elsewhere, unless the limits allow that there are none at all.
+/// stay until it leads elsewhere, unless no other pod is there that could answer: the limits allow that.
 fn last_pods(cluster: &Cluster, observed: &Observed, intent: &Intent) -> Result<(), String> {
     let Intent::PatchReplicaSet(patch) = intent else {
         return Ok(());
@@ -198,7 +198,20 @@ fn last_pods(cluster: &Cluster, observed: &Observed, intent: &Intent) -> Result<
     };
     let hash = observed::pod_hash(&rs.metadata);
     let (_, _, available) = cluster.pods_of(hash);
-    if available == 0 || replicas(observed) <= limits(observed).1.unavailable {
+    let elsewhere: i64 = observed
+        .replica_sets
+        .iter()
+        .filter(|other| other.metadata.name != rs.metadata.name)
+        .map(|other| {
+            i64::from(
+                other
+                    .status
+                    .available_replicas
+                    .min(other.spec.replicas.unwrap_or(1)),
+            )
+        })
+        .sum();
+    if available == 0 || elsewhere == 0 || replicas(observed) == 0 {
         return Ok(());
     }
     for service in [STABLE, CANARY] {
