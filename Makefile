@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds manifests image
+.PHONY: soak help demo demo-down test fmt lint unit controlplane node bench bench-analysis crds manifests image
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ node: ## Ring 4: the demo and all else that needs real pods (root)
 
 bench: ## What a canary costs, alone and 200 at once: calls, CPU, memory, time
 	@tests/bench/run.sh
+
+soak: ## A day of rollouts in ten minutes: the memory at its end (SERIN_SOAK_SECONDS=600)
+	@cargo test --locked --features cluster-tests --test soak -- --nocapture
 
 crds: ## Write crds/, and those of the chart, anew from the types
 	@UPDATE=1 cargo test --locked --quiet --test crds

@@ -2,3 +2,4 @@
 //! controller.
 
 pub mod analyze;
+pub mod flags;

@@ -19,6 +19,7 @@ mod runbook;
 mod world;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use world::{NAMESPACE, World, documents, helm, root, try_helm};
@@ -88,6 +89,47 @@ fn a_pod_that_is_not_restricted_would_be_refused() {
     ]);
     let refusal = world.try_accept(&pod(&manifests).to_string()).unwrap_err();
     assert!(refusal.contains("violates PodSecurity \"restricted"), "{refusal}");
+}
+
+#[test]
+fn the_chart_installs_this_version() {
+    let text = std::fs::read_to_string(root("charts/serin/Chart.yaml")).unwrap();
+    assert_eq!(documents(&text)[0]["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_program_knows_every_flag_that_the_chart_gives_it() {
+    for values in documented() {
+        let pod = pod(&template(&["--values", values.to_str().unwrap()]));
+        let args = pod["spec"]["containers"][0]["args"].as_array().unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_serin"))
+            .args(args.iter().map(|arg| arg.as_str().unwrap()))
+            .arg("--kubeconfig=/nowhere")
+            .output()
+            .unwrap();
+        // It got as far as looking for the cluster; a flag that it does not know ends it before, with 2.
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("cannot read the kubeconfig /nowhere"), "{said}");
+    }
+}
+
+#[test]
+fn the_application_of_argo_cd_gives_values_that_the_chart_knows() {
+    let text = std::fs::read_to_string(root("deploy/argocd/serin.yaml")).unwrap();
+    let application = &documents(&text)[0];
+    let values = tempfile("argocd-values.json");
+    std::fs::write(
+        &values,
+        application["spec"]["source"]["helm"]["valuesObject"].to_string(),
+    )
+    .unwrap();
+    let manifests = documents(&template(&["--values", values.to_str().unwrap()]));
+    let kept = manifests.iter().filter(|object| {
+        object["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+            && object["kind"] == "CustomResourceDefinition"
+    });
+    assert_eq!(kept.count(), 5);
 }
 
 #[test]

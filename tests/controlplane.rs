@@ -25,10 +25,16 @@ mod cost;
 mod death;
 #[path = "controlplane/events.rs"]
 mod events;
+#[path = "controlplane/faults.rs"]
+mod faults;
 #[path = "controlplane/input.rs"]
 mod input;
 #[path = "controlplane/instances.rs"]
 mod instances;
+#[path = "controlplane/logs.rs"]
+mod logs;
+#[path = "controlplane/outage.rs"]
+mod outage;
 #[path = "controlplane/owners.rs"]
 mod owners;
 #[path = "controlplane/pods.rs"]
@@ -37,6 +43,8 @@ mod pods;
 mod progress;
 #[path = "controlplane/seeds.rs"]
 mod seeds;
+#[path = "controlplane/start.rs"]
+mod start;
 #[path = "controlplane/verbs.rs"]
 mod verbs;
 #[path = "controlplane/workloads.rs"]

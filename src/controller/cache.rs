@@ -13,6 +13,7 @@ use kube::{Api, Resource};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 
+use super::metrics::Metrics;
 use crate::engine::observed;
 
 /// A watched kind in memory.
@@ -38,6 +39,7 @@ pub struct Change<'a, K> {
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
     cache: Cache<K>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl<K: Resource<DynamicType = ()> + 'static> Clone for Cache<K> {
@@ -72,7 +74,12 @@ where
         store: writer.as_reader(),
         owned: Arc::default(),
     };
-    (cache.clone(), Feed { writer, cache })
+    let feed = Feed {
+        writer,
+        cache: cache.clone(),
+        metrics: None,
+    };
+    (cache, feed)
 }
 
 impl<K> Cache<K>
@@ -119,6 +126,13 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     ObjectRef<K>: Hash + Eq,
 {
+    /// Failures of the watch are counted there.
+    #[must_use]
+    pub fn counted(mut self, metrics: &Arc<Metrics>) -> Self {
+        self.metrics = Some(Arc::clone(metrics));
+        self
+    }
+
     /// Watches until dropped. `slim` drops what is not needed before the object is kept; `touched` is told of every object
     /// that came, changed or went. Failures of the watch are logged once each time they begin, and tried again.
     pub async fn run(
@@ -172,6 +186,9 @@ where
         pin_mut!(stream);
         let mut failing = false;
         while let Some(event) = stream.next().await {
+            if let (Err(_), Some(metrics)) = (&event, &self.metrics) {
+                metrics.watch_failed(&kind);
+            }
             match event {
                 Ok(event) => {
                     failing = false;

@@ -4,6 +4,7 @@
 //! the first instead of becoming another object.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +18,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::answer::version_after;
+use super::metrics::Metrics;
 use super::{CALL_TIMEOUT, FIELD_MANAGER, clock};
 use crate::api::names::EVENT_COMPONENT;
+use crate::api::rollout::Rollout;
 use crate::engine::Notice;
 use crate::engine::duration::whole_second;
 
@@ -42,9 +45,10 @@ struct Said {
 }
 
 /// Where passes put their events.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Events {
     lanes: Vec<mpsc::Sender<Said>>,
+    metrics: Arc<Metrics>,
 }
 
 /// Publishes what was put into the queues.
@@ -61,7 +65,7 @@ struct Lane {
 }
 
 /// The queues and their publisher.
-pub fn events(client: &Client) -> (Events, Publisher) {
+pub fn events(client: &Client, metrics: &Arc<Metrics>) -> (Events, Publisher) {
     let lane = move || {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lane = Lane {
@@ -73,7 +77,11 @@ pub fn events(client: &Client) -> (Events, Publisher) {
         (sender, lane)
     };
     let (senders, lanes) = std::iter::repeat_with(lane).take(LANES).unzip();
-    (Events { lanes: senders }, Publisher { lanes })
+    let events = Events {
+        lanes: senders,
+        metrics: Arc::clone(metrics),
+    };
+    (events, Publisher { lanes })
 }
 
 /// The lane of an object.
@@ -89,6 +97,11 @@ impl Events {
     pub fn publish(&self, about: &ObjectReference, notices: impl IntoIterator<Item = Notice>) {
         let now = clock::now();
         for (n, notice) in (0..).zip(notices) {
+            if about.kind.as_deref() == Some(&*Rollout::kind(&())) {
+                let namespace = about.namespace.as_deref().unwrap_or_default();
+                let name = about.name.as_deref().unwrap_or_default();
+                self.metrics.told(namespace, name, notice.warning, notice.reason);
+            }
             // The moment is part of the name: a nanosecond each keeps those of one pass apart.
             let at = now.checked_add(SignedDuration::from_nanos(n)).unwrap_or(now);
             let said = Said {

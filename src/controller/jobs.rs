@@ -26,6 +26,7 @@ use super::apply::call;
 use super::cache::{Cache, cache};
 use super::error::Error;
 use super::process::Options;
+use super::watches::Triggers;
 use super::{FIELD_MANAGER, clock};
 use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunStatus, Measurement};
 use crate::api::names::{annotations, labels};
@@ -79,9 +80,10 @@ impl Jobs {
     pub async fn start(
         client: &Client,
         options: &Options,
-        trigger: &UnboundedSender<ObjectRef<AnalysisRun>>,
+        triggers: &Triggers,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Self> {
+        let (trigger, metrics) = (&triggers.run, &triggers.metrics);
         let JobTarget {
             kubeconfig,
             namespace,
@@ -98,7 +100,11 @@ impl Jobs {
         let config = watcher::Config::default().labels(labels::ANALYSIS_RUN_UID);
         let (of_job, of_pod, known) = (trigger.clone(), trigger.clone(), jobs.clone());
         let touched = move |job: &Job| tell(&of_job, &job.metadata);
-        tasks.spawn(job_feed.run(api(&client, watched), config.clone(), slim_job, touched));
+        tasks.spawn(
+            job_feed
+                .counted(metrics)
+                .run(api(&client, watched), config.clone(), slim_job, touched),
+        );
         let touched = move |pod: &Pod| {
             let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
             if job::stuck(pod).is_some()
@@ -107,7 +113,11 @@ impl Jobs {
                 tell(&of_pod, &job.metadata);
             }
         };
-        tasks.spawn(pod_feed.run(api(&client, watched), config, slim_pod, touched));
+        tasks.spawn(
+            pod_feed
+                .counted(metrics)
+                .run(api(&client, watched), config, slim_pod, touched),
+        );
         Ok(Jobs {
             client,
             namespace,

@@ -1,142 +1,321 @@
-//! `/metrics`: read off the stores when it is asked for, so that a series is gone when its object is.
+//! `/metrics`. What objects are like is read off the stores when it is asked for; what has happened is counted here.
+//! docs/metrics.md lists all of it.
 
-use std::fmt::Write as _;
+mod calls;
+mod objects;
+mod own;
+mod page;
+mod queue;
+mod series;
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Method, Uri};
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use self::page::Page;
+pub use self::queue::Queue;
+use self::series::{Counters, Histograms};
+use super::clock;
+use super::error::Class;
 use super::observe::Stores;
-use super::passes::Passes;
-use crate::api::analysis::AnalysisRun;
-use crate::api::rollout::Rollout;
+use crate::api::analysis::{AnalysisPhase, Metric};
+use crate::api::names::RolloutPhase;
 use crate::engine::observed;
 
-/// All metrics in Prometheus' text format. Names and labels are those of the contract, section 4.1.
-pub fn text(stores: Option<&Stores>, passes: &Passes) -> String {
-    let mut out = Page::default();
-    let version = env!("CARGO_PKG_VERSION");
-    out.gauge("argo_rollouts_controller_info", "Running controller");
-    out.sample("argo_rollouts_controller_info", &[("version", version)], 1);
-    out.head(
-        "serin_passes_total",
-        "Passes of Rollouts by what became of them",
-        "counter",
-    );
-    for (outcome, count) in passes.all() {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        out.sample("serin_passes_total", &[("outcome", outcome)], count);
-    }
-    let Some(stores) = stores else { return out.text };
-    let rollouts = stores.rollouts.store().state();
-    out.gauge("rollout_info", "Information about a Rollout");
-    for watched in &rollouts {
-        let rollout = &watched.rollout;
-        let phase = rollout
-            .status
-            .as_ref()
-            .and_then(|s| s.phase.as_deref())
-            .unwrap_or_default();
-        let [namespace, name] = identity(&rollout.metadata);
-        let labels = [
-            namespace,
-            name,
-            ("strategy", strategy(rollout)),
-            ("traffic_router", ""),
-            ("phase", phase),
-        ];
-        out.sample("rollout_info", &labels, 1);
-    }
-    let counts: [Count; 4] = [
-        (
-            "rollout_info_replicas_available",
-            "Available replicas of a Rollout",
-            |r| number(r, |s| s.available_replicas),
-        ),
-        (
-            "rollout_info_replicas_unavailable",
-            "Missing replicas of a Rollout",
-            |r| (number(r, |s| s.replicas) - number(r, |s| s.available_replicas)).max(0),
-        ),
-        (
-            "rollout_info_replicas_desired",
-            "Desired replicas of a Rollout",
-            |r| i64::from(r.spec.replicas.unwrap_or(1)),
-        ),
-        (
-            "rollout_info_replicas_updated",
-            "Replicas of the newest revision",
-            |r| number(r, |s| s.updated_replicas),
-        ),
-    ];
-    for (metric, help, read) in counts {
-        out.gauge(metric, help);
-        for watched in &rollouts {
-            out.sample(
-                metric,
-                &identity(&watched.rollout.metadata),
-                read(&watched.rollout),
-            );
+/// Upper bounds of the contract's histograms of passes, in seconds.
+const PASSES: [f64; 5] = [0.01, 0.15, 0.25, 0.5, 1.0];
+/// From a second to a day.
+const PHASES: [f64; 8] = [1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
+const MEASUREMENTS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// The kinds that have passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rollouts.
+    Rollout,
+    /// AnalysisRuns.
+    AnalysisRun,
+    /// Services that some Rollout managed.
+    Service,
+}
+
+/// What became of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It looked, and did what there was to do.
+    Done,
+    /// The stores did not show this process's last write yet.
+    Early,
+    /// It could not be finished.
+    Failed(Class),
+}
+
+/// What this process counts.
+pub struct Metrics {
+    started: Timestamp,
+    leads: AtomicBool,
+    passes: Counters<2>,
+    rollout_passes: Histograms<2>,
+    rollout_errors: Counters<2>,
+    run_passes: Histograms<2>,
+    run_errors: Counters<2>,
+    events: Counters<4>,
+    phases: Histograms<1>,
+    measurements: Histograms<2>,
+    calls: Counters<3>,
+    held_back: AtomicU64,
+    watch_errors: Counters<1>,
+    rollout_queue: Queue,
+    run_queue: Queue,
+    service_queue: Queue,
+    /// The phase of each Rollout, by uid, and since when this process knows it to last.
+    lasting: Mutex<HashMap<String, (RolloutPhase, Instant)>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let object = ["namespace", "name"];
+        Metrics {
+            started: clock::now(),
+            leads: AtomicBool::new(false),
+            passes: Counters::new(
+                "serin_passes_total",
+                "Passes by what became of them",
+                ["kind", "outcome"],
+            ),
+            rollout_passes: Histograms::new(
+                "rollout_reconcile",
+                "How long passes of a Rollout took",
+                object,
+                &PASSES,
+            ),
+            rollout_errors: Counters::new(
+                "rollout_reconcile_error",
+                "Passes of a Rollout that failed",
+                object,
+            ),
+            run_passes: Histograms::new(
+                "analysis_run_reconcile",
+                "How long passes of an AnalysisRun took",
+                object,
+                &PASSES,
+            ),
+            run_errors: Counters::new(
+                "analysis_run_reconcile_error",
+                "Passes of an AnalysisRun that failed",
+                object,
+            ),
+            events: Counters::new(
+                "rollout_events_total",
+                "Events of a Rollout",
+                ["namespace", "name", "type", "reason"],
+            ),
+            phases: Histograms::new(
+                "serin_rollout_phase_duration_seconds",
+                "How long a phase lasted that has ended",
+                ["phase"],
+                &PHASES,
+            ),
+            measurements: Histograms::new(
+                "serin_measurement_duration_seconds",
+                "How long measurements took, by what became of them",
+                ["provider", "phase"],
+                &MEASUREMENTS,
+            ),
+            calls: Counters::new(
+                "controller_clientset_k8s_request_total",
+                "Calls to the API server",
+                ["kind", "verb", "status_code"],
+            ),
+            held_back: AtomicU64::new(0),
+            watch_errors: Counters::new("serin_watch_errors_total", "Failures of watches", ["kind"]),
+            rollout_queue: Queue::new("Rollouts"),
+            run_queue: Queue::new("AnalysisRuns"),
+            service_queue: Queue::new("Services"),
+            lasting: Mutex::default(),
         }
     }
-    out.gauge("analysis_run_info", "Information about an AnalysisRun");
-    for run in stores.analysis_runs.store().state() {
-        let [namespace, name] = identity(&run.metadata);
-        out.sample("analysis_run_info", &[namespace, name, ("phase", phase(&run))], 1);
-    }
-    out.text
 }
 
-/// A metric, its help, and how it is read off a Rollout.
-type Count = (&'static str, &'static str, fn(&Rollout) -> i64);
-
-fn identity(meta: &kube::api::ObjectMeta) -> [(&'static str, &str); 2] {
-    [
-        ("namespace", meta.namespace.as_deref().unwrap_or_default()),
-        ("name", observed::name(meta)),
-    ]
+fn object(meta: &ObjectMeta) -> [Cow<'static, str>; 2] {
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    [namespace.into(), observed::name(meta).to_owned().into()]
 }
 
-fn strategy(rollout: &Rollout) -> &'static str {
-    match rollout.spec.strategy.as_ref() {
-        Some(strategy) if strategy.blue_green.is_some() => "blueGreen",
-        Some(strategy) if strategy.canary.is_some() => "canary",
-        Some(_) | None => "none",
-    }
-}
-
-fn number(rollout: &Rollout, field: fn(&crate::api::rollout::RolloutStatus) -> Option<i32>) -> i64 {
-    i64::from(rollout.status.as_ref().and_then(field).unwrap_or(0))
-}
-
-fn phase(run: &AnalysisRun) -> &'static str {
-    run.status
-        .as_ref()
-        .map_or("Pending", |status| status.phase.as_str())
-}
-
-#[derive(Default)]
-struct Page {
-    text: String,
-}
-
-impl Page {
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.head(name, help, "gauge");
+impl Metrics {
+    /// Whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Relaxed);
     }
 
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    /// The queue of a kind.
+    pub fn queue(&self, kind: Kind) -> &Queue {
+        match kind {
+            Kind::Rollout => &self.rollout_queue,
+            Kind::AnalysisRun => &self.run_queue,
+            Kind::Service => &self.service_queue,
+        }
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: i64) {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| {
-                let value = value
-                    .replace('\\', "\\\\")
-                    .replace('"', "\\\"")
-                    .replace('\n', "\\n");
-                format!("{key}=\"{value}\"")
-            })
-            .collect();
-        let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
+    /// Counts a pass.
+    pub fn passed(&self, kind: Kind, outcome: Ended) {
+        let word = match kind {
+            Kind::Rollout => "Rollout",
+            Kind::AnalysisRun => "AnalysisRun",
+            Kind::Service => "Service",
+        };
+        let outcome = match outcome {
+            Ended::Done => "done",
+            Ended::Early => "early",
+            Ended::Failed(class) => class.as_str(),
+        };
+        self.passes.count([word.into(), outcome.into()]);
+    }
+
+    /// Counts the time of a pass by its object, and whether it failed. A conflict is no failure.
+    pub fn took(&self, kind: Kind, meta: &ObjectMeta, took: Duration, failed: Option<Class>) {
+        let (passes, errors) = match kind {
+            Kind::Rollout => (&self.rollout_passes, &self.rollout_errors),
+            Kind::AnalysisRun => (&self.run_passes, &self.run_errors),
+            Kind::Service => return,
+        };
+        passes.observe(object(meta), took);
+        if failed.is_some_and(|class| class != Class::Conflict) {
+            errors.count(object(meta));
+        }
+    }
+
+    /// Counts an event of a Rollout.
+    pub fn told(&self, namespace: &str, name: &str, warning: bool, reason: &'static str) {
+        let kind = if warning { "Warning" } else { "Normal" };
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.events
+            .count([namespace.into(), name.into(), kind.into(), reason.into()]);
+    }
+
+    /// A Rollout has this phase now. The one before has ended, if this process saw it begin.
+    pub fn phase_is(&self, uid: &str, phase: Option<&str>) {
+        let mut lasting = self.lasting.lock();
+        let Some(phase) = phase.and_then(RolloutPhase::parse) else {
+            lasting.remove(uid);
+            return;
+        };
+        let known = lasting.get(uid).copied();
+        if known.is_some_and(|(known, _)| known == phase) {
+            return;
+        }
+        if let Some((ended, since)) = known {
+            self.phases.observe([ended.as_str().into()], since.elapsed());
+        }
+        lasting.insert(uid.to_owned(), (phase, Instant::now()));
+    }
+
+    /// Counts a measurement.
+    pub fn measured(&self, metric: &Metric, phase: AnalysisPhase, took: Duration) {
+        let provider = objects::provider_type(&metric.provider);
+        self.measurements
+            .observe([provider.into(), phase.as_str().into()], took);
+    }
+
+    /// Counts a call; 0 where nothing answered.
+    pub fn called(&self, method: &Method, uri: &Uri, status: u16) {
+        let (verb, kind) = calls::describe(method, uri);
+        self.calls
+            .count([kind.into(), verb.into(), status.to_string().into()]);
+    }
+
+    /// Counts the time that a call waited for its turn.
+    pub fn held_back(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.held_back.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Counts a failure of the watch of a kind.
+    pub fn watch_failed(&self, kind: &str) {
+        self.watch_errors.count([kind.to_owned().into()]);
+    }
+
+    /// The age of the oldest pass under way.
+    pub fn longest_pass(&self) -> Duration {
+        let all = [&self.rollout_queue, &self.run_queue, &self.service_queue];
+        all.map(Queue::longest).into_iter().max().unwrap_or_default()
+    }
+
+    /// Forgets the objects that are gone.
+    pub fn sweep(&self, stores: &Stores) {
+        let rollouts = stores.rollouts.store().state();
+        let metas = rollouts.iter().map(|w| &w.rollout.metadata);
+        let uids: HashSet<&str> = metas.clone().map(observed::uid).collect();
+        let live: HashSet<[Cow<'static, str>; 2]> = metas.map(object).collect();
+        self.lasting.lock().retain(|uid, _| uids.contains(uid.as_str()));
+        self.rollout_passes.retain(|object| live.contains(object));
+        self.rollout_errors.retain(|object| live.contains(object));
+        self.events
+            .retain(|[namespace, name, _, _]| live.contains(&[namespace.clone(), name.clone()]));
+        let runs = stores.analysis_runs.store().state();
+        let live: HashSet<[Cow<'static, str>; 2]> = runs.iter().map(|r| object(&r.metadata)).collect();
+        self.run_passes.retain(|object| live.contains(object));
+        self.run_errors.retain(|object| live.contains(object));
+    }
+
+    /// The page. The stores are absent until they are filled.
+    pub fn text(&self, stores: Option<&Stores>) -> String {
+        let mut page = Page::default();
+        let version = env!("CARGO_PKG_VERSION");
+        page.head("argo_rollouts_controller_info", "gauge", "Running controller");
+        page.sample("argo_rollouts_controller_info", &[("version", version)], 1);
+        page.head("build_info", "gauge", "What was built");
+        let labels = [
+            ("version", version),
+            ("goversion", ""),
+            ("goarch", architecture()),
+            ("commit", option_env!("SERIN_COMMIT").unwrap_or_default()),
+        ];
+        page.sample("build_info", &labels, 1);
+        let leads = u8::from(self.leads.load(Ordering::Relaxed));
+        page.single("serin_leader", "gauge", "Whether this process leads", leads);
+        let ready = u8::from(stores.is_some());
+        page.single("serin_ready", "gauge", "Whether the stores are filled", ready);
+        self.passes.page(&mut page);
+        self.calls.page(&mut page);
+        let help = "Time that calls waited for their turn";
+        let held_back = Duration::from_nanos(self.held_back.load(Ordering::Relaxed)).as_secs_f64();
+        page.single("serin_api_held_back_seconds_total", "counter", help, held_back);
+        self.watch_errors.page(&mut page);
+        let queues = [&self.rollout_queue, &self.run_queue, &self.service_queue];
+        queue::page(&queues, &mut page);
+        self.rollout_passes.page(&mut page);
+        self.rollout_errors.page(&mut page);
+        self.events.page(&mut page);
+        self.phases.page(&mut page);
+        self.run_passes.page(&mut page);
+        self.run_errors.page(&mut page);
+        self.measurements.page(&mut page);
+        own::page(&mut page, self.started);
+        if let Some(stores) = stores {
+            objects::page(stores, clock::now(), &mut page);
+        }
+        page.into_text()
     }
 }
+
+/// The architecture in the words that image platforms use, too.
+const fn architecture() -> &'static str {
+    if cfg!(target_arch = "x86_64") {
+        "amd64"
+    } else if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        std::env::consts::ARCH
+    }
+}
+
+#[cfg(test)]
+mod tests;

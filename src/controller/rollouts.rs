@@ -18,8 +18,8 @@ use super::apply::{Applier, Done, call};
 use super::dropped::Dropped;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
+use super::metrics::{self, Ended, Metrics};
 use super::observe::{Identities, Stores, observe};
-use super::passes::{Ended, Passes};
 use super::watched::WatchedRollout;
 use super::workloads::Lookup;
 use super::written::{Kind, Written};
@@ -28,6 +28,7 @@ use crate::api::names::events;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
+use crate::engine::plan::Intent;
 use crate::engine::{self, Notice, Plan, Refusal, RefusalKind};
 
 /// How long a change of mere counters waits for a weightier one to be written with.
@@ -36,9 +37,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const REFUSAL_LASTS: SignedDuration = SignedDuration::from_mins(5);
 /// How long a denial is believed: a quota is raised, a webhook comes back.
 const DENIAL_LASTS: SignedDuration = SignedDuration::from_secs(30);
-/// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
-/// replayed.
-const RESYNC: Duration = Duration::from_secs(900);
 
 fn lasts(kind: RefusalKind) -> SignedDuration {
     match kind {
@@ -55,7 +53,10 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Where events go.
     pub events: Events,
-    passes: Arc<Passes>,
+    metrics: Arc<Metrics>,
+    /// A pass comes by now and then even when nothing was heard of the object: deletions while a watch was down are not
+    /// replayed.
+    resync: Duration,
     dropped: Dropped,
     written: Written,
     backoff: Backoff,
@@ -66,12 +67,19 @@ pub struct Context {
 
 impl Context {
     /// Nothing written, nothing failed yet.
-    pub fn new(client: Client, stores: Arc<Stores>, events: Events, passes: Arc<Passes>) -> Self {
+    pub fn new(
+        client: Client,
+        stores: Arc<Stores>,
+        events: Events,
+        metrics: Arc<Metrics>,
+        resync: Duration,
+    ) -> Self {
         Context {
             client,
             stores,
             events,
-            passes,
+            metrics,
+            resync,
             dropped: Dropped::default(),
             written: Written::default(),
             backoff: Backoff::default(),
@@ -148,7 +156,7 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
     let meta = &watched.rollout.metadata;
     let uid = observed::uid(meta);
     if !ctx.is_settled(meta, now) {
-        ctx.passes.count(Ended::Early);
+        ctx.metrics.passed(metrics::Kind::Rollout, Ended::Early);
         // The event that shows the write asks for the next pass; this is for a watch that lags.
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
@@ -193,9 +201,9 @@ pub async fn reconcile(watched: Arc<WatchedRollout>, ctx: Arc<Context>) -> Resul
             Outcome::Taken(by) => met = Some(by),
         }
     }
-    ctx.passes.count(Ended::Done);
+    ctx.metrics.passed(metrics::Kind::Rollout, Ended::Done);
     ctx.backoff.succeeded(uid);
-    Ok(action.unwrap_or_else(|| Action::requeue(RESYNC)))
+    Ok(action.unwrap_or_else(|| Action::requeue(ctx.resync)))
 }
 
 enum Outcome {
@@ -229,14 +237,20 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
             Done::Taken(by) => return Ok(Outcome::Taken(by)),
         }
     }
-    let wait = commit(ctx, rollout, &status, version.as_deref(), now).await?;
+    // The store does not show yet what this pass has written.
+    let revision = intents.iter().find_map(|intent| match intent {
+        Intent::PatchRollout { revision, .. } => *revision,
+        _ => None,
+    });
+    let revision = revision.unwrap_or_else(|| observed::revision(&rollout.metadata));
+    let wait = commit(ctx, rollout, revision, &status, version.as_deref(), now).await?;
     ctx.events.publish(&about, notices);
     let wake = [wake, wait].into_iter().flatten().min();
-    let after = wake.map_or(RESYNC, |at| {
+    let after = wake.map_or(ctx.resync, |at| {
         let left = at.duration_since(now);
         Duration::try_from(left)
             .unwrap_or(Duration::ZERO)
-            .clamp(Duration::from_millis(10), RESYNC)
+            .clamp(Duration::from_millis(10), ctx.resync)
     });
     Ok(Outcome::Done(Action::requeue(after)))
 }
@@ -247,6 +261,7 @@ async fn carry_out(ctx: &Context, observed: &Observed, plan: Plan, now: Timestam
 async fn commit(
     ctx: &Context,
     rollout: &Rollout,
+    revision: i64,
     status: &RolloutStatus,
     version: Option<&str>,
     now: Timestamp,
@@ -297,12 +312,13 @@ async fn commit(
     }
     ctx.written
         .note(uid, Kind::Root, name, written.as_deref(), false, now);
-    log_transition(rollout, &before, &after);
+    ctx.metrics.phase_is(uid, status.phase.as_deref());
+    log_transition(rollout, revision, &before, &after);
     Ok(None)
 }
 
 /// One line for each transition of the phase or the step; nothing for mere counts.
-fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
+fn log_transition(rollout: &Rollout, revision: i64, before: &Value, after: &Value) {
     let keys = ["phase", "currentStepIndex", "stableRS", "currentPodHash", "abort"];
     if keys.iter().all(|key| before.get(key) == after.get(key)) {
         return;
@@ -314,14 +330,15 @@ fn log_transition(rollout: &Rollout, before: &Value, after: &Value) {
             .unwrap_or_default()
             .to_owned()
     };
+    let message = Some(text("message")).filter(|message| !message.is_empty());
     tracing::info!(
         namespace = rollout.metadata.namespace.as_deref().unwrap_or_default(),
         name = observed::name(&rollout.metadata),
-        revision = observed::revision(&rollout.metadata),
+        revision,
         step = after.get("currentStepIndex").and_then(serde_json::Value::as_i64),
         phase = text("phase"),
         "{}",
-        text("message"),
+        message.as_deref().unwrap_or("all is done"),
     );
 }
 
@@ -332,7 +349,6 @@ pub fn reference(rollout: &Rollout) -> ObjectReference {
 
 /// What to do after a pass that failed.
 pub fn failed(watched: &WatchedRollout, error: &Error, ctx: &Context) -> Action {
-    ctx.passes.count(Ended::Failed);
     let meta = &watched.rollout.metadata;
     let class = error.class();
     let (wait, count) = ctx.backoff.failed(observed::uid(meta), class);

@@ -23,6 +23,7 @@ use super::apply::call;
 use super::error::{Backoff, Class, Error};
 use super::events::Events;
 use super::jobs::Jobs;
+use super::metrics::{self, Ended, Metrics};
 use super::observe::abilities;
 use super::written::{Kind, Written};
 use super::{FIELD_MANAGER, clock, merge_patch};
@@ -48,6 +49,8 @@ pub struct Context {
     pub jobs: Jobs,
     /// Asks for a pass.
     pub trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     written: Written,
     backoff: Backoff,
     live: Mutex<HashMap<String, Live>>,
@@ -102,6 +105,7 @@ impl Context {
         defaults: Defaults,
         jobs: Jobs,
         trigger: UnboundedSender<ObjectRef<AnalysisRun>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let (written, backoff, live) = (Written::default(), Backoff::default(), Mutex::default());
         let writers = Semaphore::new(WRITERS);
@@ -112,6 +116,7 @@ impl Context {
             defaults,
             jobs,
             trigger,
+            metrics,
             written,
             backoff,
             live,
@@ -180,6 +185,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
         .written
         .is_seen(uid, now, |_, _| meta.resource_version.clone())
     {
+        ctx.metrics.passed(metrics::Kind::AnalysisRun, Ended::Early);
         return Ok(Action::requeue(Duration::from_secs(1)));
     }
     let measuring: Vec<&str> = measuring.iter().map(String::as_str).collect();
@@ -226,6 +232,7 @@ pub async fn reconcile(run: Arc<AnalysisRun>, ctx: Arc<Context>) -> Result<Actio
     };
     ctx.jobs.clean(uid, &plan.status, &measured).await?;
     ctx.backoff.succeeded(uid);
+    ctx.metrics.passed(metrics::Kind::AnalysisRun, Ended::Done);
     if plan.delete {
         delete(&ctx, &run).await?;
         return Ok(Action::await_change());

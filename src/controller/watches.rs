@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource};
 use tokio::task::JoinSet;
 
 use super::cache::{Cache, Change, cache};
+use super::metrics::Metrics;
 use super::observe::Stores;
 use super::process::Options;
 use super::watched::WatchedRollout;
@@ -39,6 +40,8 @@ pub(super) struct Triggers {
     pub(super) rollout: UnboundedSender<ObjectRef<WatchedRollout>>,
     pub(super) run: UnboundedSender<ObjectRef<AnalysisRun>>,
     pub(super) service: UnboundedSender<ObjectRef<Service>>,
+    /// Where failures of watches are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Starts one watch a kind. Each tells the queues which Rollout or run to look at.
@@ -52,6 +55,7 @@ pub(super) fn start_watches(
         rollout: rollout_trigger,
         run: run_trigger,
         service: service_trigger,
+        metrics,
     } = triggers;
     let instance = if options.instance_id.is_empty() {
         format!("!{}", labels::INSTANCE_ID)
@@ -64,6 +68,7 @@ pub(super) fn start_watches(
     lanes.start(
         &workloads,
         (api(client, options), api(client, options), api(client, options)),
+        metrics,
         tasks,
     );
     let (services, service_feed) = cache::<Service>();
@@ -71,21 +76,28 @@ pub(super) fn start_watches(
     let (trigger, service_queue, known) =
         (rollout_trigger.clone(), service_trigger.clone(), services.clone());
     let referred = Arc::clone(&workloads);
-    tasks.spawn(feed.run(
-        api(client, options),
-        mine.clone(),
-        |_| {},
-        move |r| {
-            referred.note(&r.rollout);
-            send(&trigger, ObjectRef::from_obj(r));
-            // Whether some Service is abandoned by it now.
-            for service in known.store().state() {
-                if services::manager(&service) == r.rollout.metadata.name.as_deref() {
-                    send(&service_queue, ObjectRef::from_obj(service.as_ref()));
-                }
+    let changed = move |change: Change<WatchedRollout>| {
+        let r = change.object;
+        referred.note(&r.rollout);
+        send(&trigger, ObjectRef::from_obj(r));
+        let generation = |r: &WatchedRollout| r.rollout.metadata.generation;
+        let same_spec = change
+            .before
+            .is_some_and(|before| generation(before) == generation(r));
+        if same_spec && !change.gone {
+            return;
+        }
+        // Whether some Service is abandoned by it now: to look over them all is dear, and what is written most is the status.
+        for service in known.store().state() {
+            if services::manager(&service) == r.rollout.metadata.name.as_deref() {
+                send(&service_queue, ObjectRef::from_obj(service.as_ref()));
             }
-        },
-    ));
+        }
+    };
+    tasks.spawn(
+        feed.counted(metrics)
+            .run_changes(api(client, options), mine.clone(), |_| {}, changed),
+    );
     let (trigger, service_queue, all) = (rollout_trigger.clone(), service_trigger.clone(), rollouts.clone());
     let touched = move |service: &Service| {
         if services::manager(service).is_some() {
@@ -99,7 +111,12 @@ pub(super) fn start_watches(
         }
     };
     let slim = |service: &mut Service| service.metadata.labels = None;
-    tasks.spawn(service_feed.run(api(client, options), watcher::Config::default(), slim, touched));
+    tasks.spawn(service_feed.counted(metrics).run(
+        api(client, options),
+        watcher::Config::default(),
+        slim,
+        touched,
+    ));
 
     let (replica_sets, feed) = cache::<ReplicaSet>();
     let config = watcher::Config::default().labels(labels::POD_TEMPLATE_HASH);
@@ -113,7 +130,10 @@ pub(super) fn start_watches(
             send_all(&all, &trigger, rs.metadata.namespace.as_deref());
         }
     };
-    tasks.spawn(feed.run(api(client, options), config.clone(), |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), config.clone(), |_| {}, touched),
+    );
 
     let (pods, feed) = cache::<Pod>();
     let (trigger, sets, all) = (rollout_trigger.clone(), replica_sets.clone(), rollouts.clone());
@@ -122,7 +142,10 @@ pub(super) fn start_watches(
             send(&trigger, rollout);
         }
     };
-    tasks.spawn(feed.run_changes(api(client, options), config, |_| {}, changed));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run_changes(api(client, options), config, |_| {}, changed),
+    );
 
     let (endpoint_slices, feed) = cache::<EndpointSlice>();
     let (trigger, all, known) = (rollout_trigger.clone(), rollouts.clone(), services.clone());
@@ -136,7 +159,10 @@ pub(super) fn start_watches(
         }
     };
     let slim = |slice: &mut EndpointSlice| slice.metadata.annotations = None;
-    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), slim, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), watcher::Config::default(), slim, touched),
+    );
 
     let (analysis_runs, feed) = cache::<AnalysisRun>();
     let (trigger, own) = (rollout_trigger.clone(), run_trigger.clone());
@@ -146,18 +172,24 @@ pub(super) fn start_watches(
             send(&trigger, rollout);
         }
     };
-    tasks.spawn(feed.run(api(client, options), mine, |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), mine, |_| {}, touched),
+    );
 
     let (templates, feed) = cache::<AnalysisTemplate>();
     let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
     let touched = move |t: &AnalysisTemplate| send_all(&all, &trigger, t.metadata.namespace.as_deref());
-    tasks.spawn(feed.run(api(client, options), watcher::Config::default(), |_| {}, touched));
+    tasks.spawn(
+        feed.counted(metrics)
+            .run(api(client, options), watcher::Config::default(), |_| {}, touched),
+    );
 
     let (cluster_templates, mut feed) = cache::<ClusterAnalysisTemplate>();
     if options.namespace.is_none() {
         let (trigger, all) = (rollout_trigger.clone(), rollouts.clone());
         let touched = move |_: &ClusterAnalysisTemplate| send_all(&all, &trigger, None);
-        tasks.spawn(feed.run(
+        tasks.spawn(feed.counted(metrics).run(
             Api::all(client.clone()),
             watcher::Config::default(),
             |_| {},

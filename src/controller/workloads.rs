@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use super::apply::call;
 use super::cache::{Cache, Feed, cache};
 use super::error::Error;
+use super::metrics::Metrics;
 use super::watched::WatchedRollout;
 use crate::api::common;
 use crate::api::names::WorkloadKind;
@@ -151,24 +152,36 @@ pub type MetaApis = (
 
 impl Lanes {
     /// Starts the tasks that watch when asked to.
-    pub fn start(self, all: &Arc<Workloads>, apis: MetaApis, tasks: &mut JoinSet<()>) {
+    pub fn start(
+        self,
+        all: &Arc<Workloads>,
+        apis: MetaApis,
+        metrics: &Arc<Metrics>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let Lanes {
             deployments,
             replica_sets,
             pod_templates,
         } = self;
-        tasks.spawn(
-            all.deployments
-                .run(WorkloadKind::Deployment, all, deployments, apis.0),
-        );
-        tasks.spawn(
-            all.replica_sets
-                .run(WorkloadKind::ReplicaSet, all, replica_sets, apis.1),
-        );
-        tasks.spawn(
-            all.pod_templates
-                .run(WorkloadKind::PodTemplate, all, pod_templates, apis.2),
-        );
+        tasks.spawn(all.deployments.run(
+            WorkloadKind::Deployment,
+            all,
+            deployments.counted(metrics),
+            apis.0,
+        ));
+        tasks.spawn(all.replica_sets.run(
+            WorkloadKind::ReplicaSet,
+            all,
+            replica_sets.counted(metrics),
+            apis.1,
+        ));
+        tasks.spawn(all.pod_templates.run(
+            WorkloadKind::PodTemplate,
+            all,
+            pod_templates.counted(metrics),
+            apis.2,
+        ));
     }
 }
 

@@ -121,13 +121,7 @@ pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -
         },
         "spec": job_spec,
     });
-    if !place.beside_run {
-        // Nothing else deletes it when its run goes while no controller lives.
-        let spec = child(&mut job, "the Job", "spec")?;
-        if spec["ttlSecondsAfterFinished"].is_null() {
-            spec["ttlSecondsAfterFinished"] = ELSEWHERE_TTL.into();
-        }
-    } else {
+    if place.beside_run {
         job["metadata"]["ownerReferences"] = json!([{
             "apiVersion": API_VERSION,
             "kind": "AnalysisRun",
@@ -136,6 +130,12 @@ pub fn build(run: &AnalysisRun, index: usize, ordinal: i64, place: &Place<'_>) -
             "controller": true,
             "blockOwnerDeletion": true,
         }]);
+    } else {
+        // Nothing else deletes it when its run goes while no controller lives.
+        let spec = child(&mut job, "the Job", "spec")?;
+        if spec["ttlSecondsAfterFinished"].is_null() {
+            spec["ttlSecondsAfterFinished"] = ELSEWHERE_TTL.into();
+        }
     }
     Ok(job)
 }

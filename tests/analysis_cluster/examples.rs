@@ -3,7 +3,7 @@
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use serin::api::analysis::{AnalysisPhase, AnalysisRun};
+use serin::api::analysis::{AnalysisPhase, AnalysisRun, MetricResult};
 
 use super::world::{Setup, World, serve, until};
 use super::{phase, with, world};
@@ -180,8 +180,8 @@ async fn the_integration_test() {
                 let runs = &found["spec"]["template"]["spec"]["containers"][0]["image"];
                 let done = found["status"]["phase"] == "Healthy"
                     && found["status"]["stableRS"] == found["status"]["currentPodHash"];
-                (done && runs == image)
-                    .then_some(found["status"]["currentPodHash"].as_str().unwrap().to_owned())
+                let hash = found["status"]["currentPodHash"].as_str().map(str::to_owned);
+                hash.filter(|_| done && runs == image)
             }
         })
     };
@@ -191,9 +191,9 @@ async fn the_integration_test() {
         .patch("shop", &kube::api::PatchParams::default(), &patch)
         .await
         .unwrap();
+    // Until its first pass the status is that of the version before.
     let second = until(60, "the second version is stable", || async {
-        let hash = stable("shop:2").await;
-        (hash != first).then_some(hash)
+        Some(stable("shop:2").await).filter(|hash| *hash != first)
     })
     .await;
     let run = world
@@ -204,11 +204,13 @@ async fn the_integration_test() {
         .items
         .remove(0);
     let status = run.status.as_ref().unwrap();
-    let counts: Vec<(&str, i32)> = status
+    let mut counts: Vec<(&str, i32)> = status
         .metric_results
         .iter()
         .map(|result| (result.name.as_str(), result.successful))
         .collect();
+    // In the order in which they were first measured.
+    counts.sort_unstable();
     assert_eq!(
         counts,
         [("integration-test", 2), ("success-rate-after", 2)],
@@ -218,7 +220,8 @@ async fn the_integration_test() {
         asked.lock().contains(&second),
         "the query is about the new version"
     );
-    let query = &status.metric_results[1].metadata["ResolvedPrometheusQuery"];
+    let of_query = |result: &&MetricResult| result.name == "success-rate-after";
+    let query = &status.metric_results.iter().find(of_query).unwrap().metadata["ResolvedPrometheusQuery"];
     assert!(
         query.contains(&format!("pod_template_hash=\"{second}\"")),
         "{query}"

@@ -76,7 +76,7 @@ memory() { sed -n "s/^$1:[[:space:]]*\([0-9]*\) kB/\1/p" "/proc/$pid/status"; }
 megabytes() { awk -v kb="$1" 'BEGIN {printf "%.1f MB", kb / 1024}'; }
 mark() { wc -c <"$SERIN_AUDIT_LOG"; }
 passes() {
-  curl -s --noproxy "*" "http://127.0.0.1:$metrics/metrics" | awk "index(\$1, \"serin_passes_total{\") == 1 {all += \$2} END {print all + 0}"
+  curl -s --noproxy "*" "http://127.0.0.1:$metrics/metrics" | awk "index(\$1, \"serin_passes_total{kind=\\\"Rollout\\\"\") == 1 {all += \$2} END {print all + 0}"
 }
 
 # The controller's requests since a mark, as lines of verb, resource and number; watches and the lease apart.

@@ -254,6 +254,7 @@ pub fn eventually_telling<T>(what: impl Fn() -> String, mut look: impl FnMut() -
             return answer;
         }
         assert!(start.elapsed() < LONG, "not within {LONG:?}: {}", what());
-        sleep(Duration::from_millis(100));
+        // Each look is a kubectl, which costs more than this wait.
+        sleep(Duration::from_millis(300));
     }
 }

@@ -343,7 +343,7 @@ fn an_object_that_cannot_be_read_disturbs_no_other() {
         let options = Run {
             user,
             instance: String::new(),
-            lease_namespace: None,
+            ..Run::default()
         };
         let controller = Controller::start(world.cluster, &options);
         controller.ready().await;

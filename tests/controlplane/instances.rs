@@ -24,7 +24,7 @@ fn a_controller_leaves_the_services_of_another_one_alone() {
         let run = Run {
             user: format!("serin-{}", world.namespace),
             instance: "another".to_owned(),
-            lease_namespace: None,
+            ..Run::default()
         };
         let audit = Audit::of(world.cluster, &run.user);
         let controller = Controller::start(world.cluster, &run);

@@ -11,7 +11,9 @@ use kube::{Client, Config};
 /// whose names begin with `test-`.
 const SHARED: &str = "test-controlplane";
 /// Whoever is in this group has the rights of tests/support/rbac.yaml.
-const GROUP: &str = "serin-test-controllers";
+pub const GROUP: &str = "serin-test-controllers";
+/// Their rights: the file with the ClusterRole that the suite runs under, and that `tests/roles.rs` compares with the calls.
+pub const ROLES: &str = "tests/support/rbac.yaml";
 
 /// A cluster of faked nodes with Serin's kinds installed.
 pub struct Cluster {
@@ -33,23 +35,8 @@ impl Cluster {
 
     /// Starts, or finds, the cluster of this name, and installs Serin's kinds and the controllers' rights.
     pub fn up(name: &str) -> Cluster {
-        let env = script(&["up", "fake", name]);
-        let value = |key: &str| {
-            let line = env
-                .lines()
-                .find_map(|l| l.strip_prefix(&format!("export {key}='")));
-            PathBuf::from(
-                line.unwrap_or_else(|| panic!("no {key} in {env}"))
-                    .trim_end_matches('\''),
-            )
-        };
-        let cluster = Cluster {
-            name: name.to_owned(),
-            kubeconfig: value("KUBECONFIG"),
-            directory: value("SERIN_CLUSTER_DIR"),
-            audit_log: value("SERIN_AUDIT_LOG"),
-        };
-        let (crds, rbac) = (root("crds"), root("tests/support/rbac.yaml"));
+        let cluster = Cluster::bare(name);
+        let (crds, rbac) = (root("crds"), root(ROLES));
         cluster.kubectl(&[
             "apply",
             "--server-side",
@@ -69,6 +56,26 @@ impl Cluster {
         cluster
     }
 
+    /// Starts, or finds, the cluster of this name.
+    pub fn bare(name: &str) -> Cluster {
+        let env = script(&["up", "fake", name]);
+        let value = |key: &str| {
+            let line = env
+                .lines()
+                .find_map(|l| l.strip_prefix(&format!("export {key}='")));
+            PathBuf::from(
+                line.unwrap_or_else(|| panic!("no {key} in {env}"))
+                    .trim_end_matches('\''),
+            )
+        };
+        Cluster {
+            name: name.to_owned(),
+            kubeconfig: value("KUBECONFIG"),
+            directory: value("SERIN_CLUSTER_DIR"),
+            audit_log: value("SERIN_AUDIT_LOG"),
+        }
+    }
+
     /// Stops it and removes all of it.
     pub fn down(&self) {
         script(&["down", &self.name]);
@@ -84,6 +91,11 @@ impl Cluster {
         let mut all = vec![command, &self.name];
         all.extend(args);
         script(&all)
+    }
+
+    /// The path of a kubeconfig for somebody who has no rights until a role gives some.
+    pub fn stranger_kubeconfig(&self, user: &str) -> PathBuf {
+        PathBuf::from(self.command("kubeconfig", &[user]).trim())
     }
 
     /// The path of a kubeconfig for a controller of this user name.

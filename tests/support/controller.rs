@@ -19,7 +19,7 @@ pub const SHARED_USER: &str = "serin";
 const START: Duration = Duration::from_secs(30);
 
 /// How a controller is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     /// Its user name, by which the audit log knows it, and the name of its log.
     pub user: String,
@@ -27,6 +27,10 @@ pub struct Run {
     pub instance: String,
     /// The namespace of its lease; no election without one.
     pub lease_namespace: Option<String>,
+    /// Another kubeconfig than that of the user in the controllers' group.
+    pub kubeconfig: Option<PathBuf>,
+    /// Other flags.
+    pub args: Vec<String>,
 }
 
 /// A running controller. It ends with this value, and with the test process however that ends.
@@ -35,6 +39,7 @@ pub struct Controller {
     /// Ends the controller when its standard input closes: when the test process is gone.
     watchdog: Child,
     port: u16,
+    metrics_port: u16,
     /// What it logs.
     pub log: PathBuf,
 }
@@ -49,6 +54,7 @@ impl Controller {
                 user: SHARED_USER.to_owned(),
                 instance: String::new(),
                 lease_namespace: Some("default".to_owned()),
+                ..Run::default()
             };
             Controller::start(Cluster::shared(), &run)
         })
@@ -56,19 +62,25 @@ impl Controller {
 
     /// Starts one. [`Self::ready`] waits until it serves.
     pub fn start(cluster: &Cluster, run: &Run) -> Controller {
-        let kubeconfig = cluster.controller_kubeconfig(&run.user);
-        let port = next_port();
+        let kubeconfig = run
+            .kubeconfig
+            .clone()
+            .unwrap_or_else(|| cluster.controller_kubeconfig(&run.user));
+        let (port, metrics_port) = (next_port(), next_port());
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("controller-{}.log", run.user));
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_serin"));
         command.arg("controller").arg("--kubeconfig").arg(kubeconfig);
         command
             .arg(format!("--healthzPort={port}"))
-            .arg(format!("--metricsPort={}", next_port()));
+            .arg(format!("--metricsPort={metrics_port}"));
         command.arg(format!("--instance-id={}", run.instance));
-        command.arg("--loglevel=serin=debug,info");
+        if !run.args.iter().any(|arg| arg.starts_with("--loglevel")) {
+            command.arg("--loglevel=serin=debug,info");
+        }
+        command.args(&run.args);
         match &run.lease_namespace {
-            Some(namespace) => command.arg(format!("--namespace={namespace}")),
+            Some(namespace) => command.env("POD_NAMESPACE", namespace),
             None => command.arg("--leader-elect=false"),
         };
         let process = command
@@ -93,6 +105,7 @@ impl Controller {
             process,
             watchdog,
             port,
+            metrics_port,
             log,
         }
     }
@@ -121,16 +134,52 @@ impl Controller {
     }
 
     async fn is_ready(&self) -> bool {
-        let ask = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            stream
-                .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                .await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
-        };
-        matches!(timeout(Duration::from_secs(2), ask).await, Ok(Ok(true)))
+        let answer = ask(self.port, "/readyz").await;
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// What a probe answers; nothing when nobody listens.
+    pub async fn probe(&self, path: &str) -> Option<String> {
+        ask(self.port, path).await
+    }
+
+    /// The process id.
+    #[allow(dead_code, reason = "of use where memory is measured")]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its metrics, or nothing when it serves none now.
+    pub async fn metrics(&self) -> String {
+        ask(self.metrics_port, "/metrics").await.unwrap_or_default()
+    }
+
+    /// The sum of the samples of a metric whose labels contain this.
+    pub async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let page = self.metrics().await;
+        let samples = page.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+        });
+        samples
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// Waits until it has ended by itself; what it said last, and whether it ended well.
+    pub async fn ended(&mut self) -> (String, bool) {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (self.last_words(), status.success());
+            }
+            assert!(
+                since.elapsed() < START * 2,
+                "the controller does not end: {}",
+                self.last_words()
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Ends it at once, as a lost node would.
@@ -172,6 +221,19 @@ impl Drop for Controller {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The whole answer to a GET.
+async fn ask(port: u16, path: &str) -> Option<String> {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    timeout(Duration::from_secs(2), ask).await.ok()?.ok()
 }
 
 /// Ports between those that the cluster takes and those that the system gives out.

@@ -33,6 +33,7 @@ pub const ANALYSIS_TEMPLATE: Kind = ("argoproj.io", "v1alpha1", "AnalysisTemplat
 pub const REPLICA_SET: Kind = ("apps", "v1", "ReplicaSet");
 pub const EVENT: Kind = ("", "v1", "Event");
 pub const SERVICE: Kind = ("", "v1", "Service");
+pub const SECRET: Kind = ("", "v1", "Secret");
 pub const ENDPOINT_SLICE: Kind = ("discovery.k8s.io", "v1", "EndpointSlice");
 pub const POD: Kind = ("", "v1", "Pod");
 pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment");
@@ -159,7 +160,7 @@ impl World {
         Run {
             user,
             instance: self.instance.clone(),
-            lease_namespace: None,
+            ..Run::default()
         }
     }
 
@@ -205,6 +206,21 @@ impl World {
             .create(&PostParams::default(), &object)
             .await
             .unwrap();
+    }
+
+    /// Creates an object of a kind that needs no instance id.
+    pub async fn create_kind(&self, kind: Kind, object: Value) {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        self.api(kind)
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, kind: Kind, name: &str) {
+        let params = DeleteParams::background();
+        self.api(kind).delete(name, &params).await.unwrap();
     }
 
     /// `kubectl apply` of a file, as a user does it.

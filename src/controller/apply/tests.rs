@@ -51,7 +51,7 @@ async fn apply(intent: Intent, code: StatusCode, body: Value) -> (Seen, Result<D
         json!({"metadata": {"name": "r", "namespace": "n", "uid": "r-uid"}, "spec": {}}),
     )
     .unwrap();
-    let (events, _publisher) = events(&client);
+    let (events, _publisher) = events(&client, &Arc::default());
     let (written, about) = (Written::default(), ObjectReference::default());
     let done = {
         let applier = Applier {

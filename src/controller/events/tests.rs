@@ -32,7 +32,7 @@ async fn created(
 #[tokio::test]
 async fn the_events_of_one_object_keep_their_order_and_delay_no_other_object() {
     let (service, mut server) = mock::pair::<Request<Body>, Response<Body>>();
-    let (events, publisher) = events(&Client::new(service, "n"));
+    let (events, publisher) = events(&Client::new(service, "n"), &Arc::default());
     tokio::spawn(publisher.run());
     let (slow, other) = (about("a"), about("b"));
     assert_ne!(lane_of(&slow), lane_of(&other));

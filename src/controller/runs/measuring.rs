@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -141,7 +142,12 @@ async fn take(ctx: &Context, run: &AnalysisRun, prepared: &ForSpec, index: usize
             measurement.message = Some(message);
         }
     }
-    measurement.finished_at = Some(Time(clock::now()));
+    let finished = clock::now();
+    if let Some(metric) = run.spec.metrics.get(index) {
+        let took = Duration::try_from(finished.duration_since(started)).unwrap_or_default();
+        ctx.metrics.measured(metric, measurement.phase, took);
+    }
+    measurement.finished_at = Some(Time(finished));
     FinishedMeasurement {
         metric: String::new(),
         measurement,

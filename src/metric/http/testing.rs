@@ -92,8 +92,11 @@ impl Server {
                 connections.spawn(async move { serve(stream, &log, &*answer).await });
             }
         });
-        let _task = Ends(task);
-        Self { url, seen, _task }
+        Self {
+            url,
+            seen,
+            _task: Ends(task),
+        }
     }
 
     /// The same behind TLS, with a certificate for `localhost` by [`authority`].

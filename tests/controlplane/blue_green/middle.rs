@@ -201,6 +201,56 @@ fn pods_carry_the_metadata_of_preview_and_active_in_turn() {
 }
 
 #[test]
+fn a_preview_whose_pods_cannot_start_is_given_up_early() {
+    scenario("bg-fail-fast", |world| async move {
+        let spec = json!({"failFast": {"graceSeconds": 2}, "abortScaleDownDelaySeconds": 1});
+        let shop = Shop::with(world, spec).await;
+        let labels = json!({"app": NAME, "fake.serin/crash": "true"});
+        shop.patch(
+            NAME,
+            json!({"spec": {"template": {"metadata": {"labels": labels}}}}),
+        )
+        .await;
+        let why = "of 2 new pods fail for more than 2 s: pod app-";
+        shop.until_aborted(why).await;
+        shop.until_scales(NAME, &[2, 0]).await;
+        assert_eq!(shop.selects(NAME).await, "app:v1");
+        shop.close();
+    });
+}
+
+#[test]
+fn new_pods_stand_on_nodes_without_stable_ones() {
+    scenario("bg-apart", |world| async move {
+        let spec = json!({
+            "autoPromotionEnabled": false, "antiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}},
+        });
+        let shop = Shop::with(world, spec).await;
+        let nodes = async |version: &str| -> Vec<String> {
+            let mut pods = shop.list(POD, "app=app").await;
+            pods.retain(|pod| text(pod, "/spec/containers/0/image") == version);
+            pods.iter()
+                .map(|pod| text(pod, "/spec/nodeName").to_owned())
+                .collect()
+        };
+        let old = nodes("app:v1").await;
+        shop.set_image(NAME, "app:v2").await;
+        shop.until_rollout(NAME, "waiting for a promotion", waits).await;
+        let new = nodes("app:v2").await;
+        assert_eq!((old.len(), new.len()), (2, 2));
+        assert!(!new.iter().any(|node| old.contains(node)), "{old:?} {new:?}");
+        shop.promote(NAME).await;
+        shop.healthy(NAME).await;
+        let path = "/spec/template/spec/affinity";
+        shop.until_set("app:v2", "keeps off nobody any more", |rs| {
+            rs.pointer(path).is_none()
+        })
+        .await;
+        shop.close();
+    });
+}
+
+#[test]
 fn a_workload_is_taken_over_and_its_template_starts_updates() {
     scenario("bg-workload", |world| async move {
         let template = of(json!({}))["spec"]["template"].clone();

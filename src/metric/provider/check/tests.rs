@@ -1,5 +1,10 @@
 //! Every malformed template answers with the path and the reason, before anybody is asked.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the cases are written where they are passed"
+)]
+
 use super::check;
 use crate::api::analysis::AnalysisRunSpec;
 use crate::engine::analysis::{Checks, prepare_run};
