@@ -148,13 +148,13 @@ fn no_service_leads_to_a_side_that_cannot_carry_it_on_any_path() {
     });
 }
 
-/// Promise 3, traffic before pods: what production is led to stands, until the EndpointSlices show the switch and the
-/// delay is over.
+/// Promise 3, traffic before pods: what a Service leads to stands, until the EndpointSlices show that it leads elsewhere,
+/// and under blue-green until the delay is over.
 #[test]
-fn no_pods_go_while_production_is_led_to_them() {
+fn no_pods_go_while_a_service_leads_to_them() {
     let world = World {
         healthy: true,
-        kind: Kind::BlueGreen,
+        services: true,
         actions: generate::users,
         ..WORLD
     };

@@ -133,9 +133,8 @@ fn scale(ctx: &Context, draft: &mut Draft) {
     let targets = [(stable_rs, stable), (ctx.new, canary)];
     let targets = targets.into_iter().filter_map(|(rs, to)| Some((rs?, to)));
     for (rs, to) in targets.chain(ctx.others.iter().copied().zip(older)) {
-        let is_held_back = to == 0 && services::canary::needs(ctx, rs);
-        let to = if is_held_back {
-            context::spec_replicas(rs)
+        let to = if to == 0 {
+            services::canary::kept(ctx, rs)
         } else {
             to
         };

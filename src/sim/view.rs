@@ -148,18 +148,12 @@ impl View {
         let endpoints = |name: &str| -> Option<Vec<String>> {
             Some(self.slices.get(name)?.pods().map(str::to_owned).collect())
         };
-        let is_blue_green = rollout
-            .spec
-            .strategy
-            .as_ref()
-            .is_some_and(|s| s.blue_green.is_some());
         Some(Observed {
             pods,
             services: names()
                 .filter_map(|name| Some((name.to_owned(), Arc::clone(self.services.get(name)?))))
                 .collect(),
             endpoints: names()
-                .filter(|_| is_blue_green)
                 .filter_map(|name| Some((name.to_owned(), endpoints(name)?)))
                 .collect(),
             workload: workload.cloned(),

@@ -12,8 +12,8 @@ use serin::engine::plan::{Intent, ReplicaSetPatch, ServicePatch};
 use serin::engine::{Observed, observed, services};
 use serin::sim::{Action, Cluster, Step};
 
-use super::case::{ACTIVE, CANARY, Case, PREVIEW, ScaleDown};
-use super::watcher::{bounds, short};
+use super::case::{ACTIVE, CANARY, Case, PREVIEW, STABLE, ScaleDown};
+use super::watcher::{bounds, limits, short};
 
 pub fn blue_green(observed: &Observed) -> Option<&BlueGreenStrategy> {
     observed.rollout.spec.strategy.as_ref()?.blue_green.as_ref()
@@ -46,7 +46,8 @@ fn carrying(cluster: &Cluster, observed: &Observed, hash: &str) -> i64 {
 /// Promise 2, capacity before traffic: a Service is pointed only at a side that can carry what it gets.
 ///
 /// The active Service of blue-green: all replicas, or on the way back to stable at least as many as the side that answers
-/// now. The Services of a canary: one pod, or at the first time all of them; back to stable after an abort at once.
+/// now. The Services of a canary: all pods at the first time, as many as the other side has left on the way back to stable,
+/// `replicas - maxUnavailable` where production goes to the new side; and one of a canary.
 pub fn capacity(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     let Step::Applied {
         observed,
@@ -65,27 +66,36 @@ pub fn capacity(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
         // Only who manages it was written.
         return Ok(());
     }
+    // What the side that is left has and keeps: by what was seen, and really.
+    let other = |hash: &str| {
+        let seen = by_hash(observed, hash).map_or(0, |rs| i64::from(rs.status.available_replicas));
+        let (spec, _, available) = cluster.pods_of(hash);
+        seen.min(available).min(spec)
+    };
     let need = if blue_green(observed).is_some() {
         if patch.name == PREVIEW {
             return Ok(());
         }
         let all = replicas(observed);
-        let other = from.map_or(all, |hash| {
-            let seen = by_hash(observed, hash).map_or(0, |rs| i64::from(rs.status.available_replicas));
-            seen.min(cluster.pods_of(hash).2)
-        });
+        let other = from.map_or(all, other);
         if to_stable { all.min(other.max(1)) } else { all }
     } else {
-        let back = patch.name == CANARY && to_stable && status.abort == Some(true);
-        if back {
-            return Ok(());
-        }
+        let all = replicas(observed) - limits(observed).1.unavailable;
         match services::manager(service) {
-            Some(_) => 1,
             None => cluster.pods_of(&patch.pod_hash).0.max(1),
+            Some(_) if to_stable => other(from.unwrap_or_default()).max(1),
+            Some(_) if patch.name == STABLE => all.max(1),
+            Some(_) => 1,
         }
     };
-    if has < need {
+    // A restart takes pods of each side meanwhile, one at least: the caches do not show all of them yet.
+    let restarts = observed.rollout.spec.restart_at != status.restarted_at;
+    let gone = if restarts {
+        (replicas(observed) / 4).max(1)
+    } else {
+        0
+    };
+    if has + gone < need {
         return Err(format!(
             "{} leads to {has} pods that can carry, where {need} are needed",
             short(&Intent::PatchService(ServicePatch::clone(patch)))
@@ -108,7 +118,7 @@ impl Convergence {
             return Ok(());
         };
         let Some(bg) = blue_green(observed) else {
-            return Ok(());
+            return last_pods(cluster, observed, intent);
         };
         match intent {
             Intent::PatchService(patch) if patch.name == ACTIVE => {
@@ -175,6 +185,42 @@ impl Convergence {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Promise 3 for the Services of a canary, which are not the whole of production: the last pods that one of them leads to
+/// stay until it leads elsewhere, unless no other pod is there that could answer: the limits allow that.
+fn last_pods(cluster: &Cluster, observed: &Observed, intent: &Intent) -> Result<(), String> {
+    let Intent::PatchReplicaSet(patch) = intent else {
+        return Ok(());
+    };
+    let (Some((_, 0)), Some(rs)) = (patch.scale, cluster.replica_sets.get(&patch.name)) else {
+        return Ok(());
+    };
+    let hash = observed::pod_hash(&rs.metadata);
+    let (_, _, available) = cluster.pods_of(hash);
+    let elsewhere: i64 = observed
+        .replica_sets
+        .iter()
+        .filter(|other| other.metadata.name != rs.metadata.name)
+        .map(|other| {
+            i64::from(
+                other
+                    .status
+                    .available_replicas
+                    .min(other.spec.replicas.unwrap_or(1)),
+            )
+        })
+        .sum();
+    if available == 0 || elsewhere == 0 || replicas(observed) == 0 {
+        return Ok(());
+    }
+    for service in [STABLE, CANARY] {
+        let is_led = cluster.leads_to(service, &patch.name) && cluster.selected(service).is_some();
+        if cluster.selected(service) == Some(hash) || is_led {
+            return Err(format!("{}: {service} leads to its pods", short(intent)));
+        }
+    }
+    Ok(())
 }
 
 /// Promise 4, bounds: of a canary those of maxSurge and maxUnavailable; of blue-green: no side is larger than the
@@ -353,13 +399,14 @@ impl Permission {
     }
 }
 
-/// A full promotion, or the way back to a side that stands in its delay.
+/// A full promotion, or the way back to a side that stands in its delay, or perhaps in the rollback window.
 fn is_fast(observed: &Observed) -> bool {
     let status = status(observed);
+    let recent = observed.rollout.spec.rollback_window.is_some();
     let current = status.current_pod_hash.as_deref().unwrap_or_default();
     let stands = by_hash(observed, current)
         .is_some_and(|rs| !observed::annotation(&rs.metadata, SCALE_DOWN_DEADLINE).is_empty());
-    status.promote_full == Some(true) || stands
+    status.promote_full == Some(true) || stands || recent
 }
 
 fn is_good(status: &RolloutStatus, observed: &Observed, kind: &str) -> bool {

@@ -53,7 +53,7 @@ pub(crate) fn point(ctx: &Context, draft: &mut Draft) {
 ///
 /// Not where the side that takes over waits for the room of these very pods: with one replica and no surge there is no
 /// way without a gap, and the limits allow it.
-pub(crate) fn needs(ctx: &Context, rs: &ReplicaSet) -> bool {
+fn needs(ctx: &Context, rs: &ReplicaSet) -> bool {
     services(ctx).any(|found| {
         if found.hash == Some(hash_of(rs)) {
             let to = found.to.filter(|to| !same(Some(to), Some(rs)));
@@ -61,6 +61,22 @@ pub(crate) fn needs(ctx: &Context, rs: &ReplicaSet) -> bool {
         }
         found.hash.is_some() && leads_to(ctx, found.name, rs)
     })
+}
+
+/// How many pods of a ReplicaSet that should go to nothing stay for now: all that a Service needs; and one, where the side
+/// that takes over waits for the room of the others.
+///
+/// Worked: 5 replicas, no surge, 3 may be missing, an abort with 3 canary pods and 2 stable ones. Stable cannot carry what
+/// `canaryService` leads to, and gets no fourth pod before canary pods go: 2 of them go, and the last one when the Service
+/// has moved to the 4 that are there then.
+pub(crate) fn kept(ctx: &Context, rs: &ReplicaSet) -> i64 {
+    let size = spec_replicas(rs);
+    if needs(ctx, rs) {
+        return size;
+    }
+    let is_selected = services(ctx)
+        .any(|found| found.hash == Some(hash_of(rs)) && found.to.is_some_and(|to| !same(Some(to), Some(rs))));
+    i64::from(size > 1 && is_selected && available(Some(rs)) > 0)
 }
 
 /// A Service that keeps pods from going: it leads to them, although they should go.

@@ -140,3 +140,20 @@ fn a_service_of_a_replica_set_that_is_gone_gets_pods_that_answer() {
     let world = update(25, &json!({}), sets, "old", "old");
     assert_eq!(done(&plan_at(&world, 0)), ["canary -> new"]);
 }
+
+#[test]
+fn one_pod_stays_behind_a_service_while_the_side_that_takes_over_waits_for_the_room_of_the_others() {
+    let status = json!({"abort": true, "abortedAt": "2026-01-01T11:59:55Z"});
+    let sets = |new| vec![replica_set("old", 1, 1, 1), replica_set("new", 2, new, new)];
+    let mut world = update(75, &status, sets(3), "old", "new");
+    let strategy = Arc::make_mut(&mut world.rollout).spec.strategy.as_mut().unwrap();
+    strategy.canary.as_mut().unwrap().max_unavailable = Some(serde_json::from_value(json!(3)).unwrap());
+    assert_eq!(done(&plan_at(&world, 0)), ["r-new = 1"]);
+    world.replica_sets = sets(1).into_iter().map(Arc::new).collect();
+    let then = done(&plan_at(&world, 0));
+    assert_eq!(
+        then,
+        ["canary -> old", "r-old = 3"],
+        "it goes when nothing leads to it"
+    );
+}
