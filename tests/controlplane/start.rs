@@ -184,11 +184,7 @@ fn a_role_of_one_namespace_is_enough_for_one_namespace() {
         // The log is written behind the answers.
         world
             .until("the release of the lease in the audit log", async || {
-                let last = audit
-                    .requests()
-                    .into_iter()
-                    .filter(|r| r["verb"] == "update")
-                    .next_back();
+                let last = audit.requests().into_iter().rfind(|r| r["verb"] == "update");
                 last.is_some_and(|r| r["objectRef"]["resource"] == "leases")
                     .then_some(())
             })

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{NAME, Shop, asking, has_deadline, is_observed, number, of, strategy, text, waits};
-use crate::events::reasons;
 use crate::support::world::{DEPLOYMENT, POD, ROLLOUT};
 use crate::support::{http, scenario, web_template};
 
