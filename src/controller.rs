@@ -22,6 +22,7 @@ mod passes;
 mod preflight;
 pub mod process;
 mod refusal;
+mod retry;
 mod rollouts;
 mod runs;
 mod secrets;

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 
 use super::metrics::Metrics;
+use super::retry::Retry;
 use crate::engine::observed;
 
 /// A watched kind in memory.
@@ -157,7 +158,7 @@ where
         changed: impl Fn(Change<K>) + Send,
     ) {
         let stream = watcher::watcher(api, config)
-            .default_backoff()
+            .backoff(Retry::of(&K::kind(&())))
             .modify(move |object| {
                 object.meta_mut().managed_fields = None;
                 slim(object);
