@@ -123,13 +123,13 @@ fn whole(case: &case::Case) -> Result<(), String> {
 #[test]
 fn a_canary_in_any_world_keeps_every_rule_and_ends_at_rest() {
     let kind = Kind::Canary;
-    holds(2000, World { kind, ..WORLD }, whole);
+    holds(1200, World { kind, ..WORLD }, whole);
 }
 
 #[test]
 fn a_blue_green_rollout_in_any_world_keeps_every_rule_and_ends_at_rest() {
     let kind = Kind::BlueGreen;
-    holds(2000, World { kind, ..WORLD }, whole);
+    holds(1200, World { kind, ..WORLD }, whole);
 }
 
 /// Promise 2, capacity before traffic: no Service runs ahead of its pods, whichever way the rollout takes (a step, an
@@ -143,7 +143,7 @@ fn no_service_leads_to_a_side_that_cannot_carry_it_on_any_path() {
         actions: generate::users,
         ..WORLD
     };
-    holds(3000, world, |case| {
+    holds(1200, world, |case| {
         watcher::run(case, &mut promises::capacity).map(drop)
     });
 }
@@ -158,7 +158,7 @@ fn no_pods_go_while_a_service_leads_to_them() {
         actions: generate::users,
         ..WORLD
     };
-    holds(3000, world, |case| {
+    holds(1200, world, |case| {
         let mut convergence = promises::Convergence::default();
         watcher::run(case, &mut |cluster, step| convergence.check(cluster, step)).map(drop)
     });
@@ -167,7 +167,7 @@ fn no_pods_go_while_a_service_leads_to_them() {
 /// Promise 4, bounds: never fewer pods than may be missing, never more than the surge, whatever the pods do.
 #[test]
 fn pods_stay_within_the_bounds_in_any_world() {
-    holds(3000, WORLD, |case| {
+    holds(1200, WORLD, |case| {
         watcher::run(case, &mut |cluster, step| {
             promises::within_bounds(cluster, step)?;
             promises::hand_over(case, cluster, step)
@@ -187,7 +187,7 @@ fn no_data_is_not_bad_data() {
         actions: generate::users,
         ..WORLD
     };
-    holds(2000, world, |case| {
+    holds(900, world, |case| {
         let mut permission = promises::Permission::default();
         watcher::run(case, &mut |cluster, step| {
             promises::no_data(case, cluster, step)?;

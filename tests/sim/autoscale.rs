@@ -52,12 +52,12 @@ fn case(surge: Limit, unavailable: Limit, delays: &[u32]) -> Case {
 fn after(simulation: &mut Simulation, case: &Case, convergence: &mut Convergence, action: Action) {
     let what = format!("{action:?}");
     simulation.then(When::Quiet, action);
-    run_on(simulation, &mut |cluster, step| {
+    let ended = run_on(simulation, &mut |cluster, step| {
         within_bounds(cluster, step)?;
         capacity(cluster, step)?;
         convergence.check(cluster, step)
-    })
-    .unwrap_or_else(|e| panic!("{what}: {e}\n{case:?}\n{}", course(case)));
+    });
+    assert_eq!(ended, Ok(()), "{what}: {case:?}\n{}", course(case));
 }
 
 /// Pods of both sides, asked for and available: the new one, the stable one.

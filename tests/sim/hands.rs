@@ -25,8 +25,12 @@ pub fn abort(case: &Case) -> Result<(), String> {
             Step::Applied {
                 intent: Intent::PatchService(patch),
                 ..
-            } if patch.name == ACTIVE && before.stable_rs.as_ref() == Some(&patch.pod_hash) => {
-                back.get_or_insert(passes);
+            } => {
+                // Traffic goes before pods.
+                moved.get_or_insert(passes);
+                if patch.name == ACTIVE && before.stable_rs.as_ref() == Some(&patch.pod_hash) {
+                    back.get_or_insert(passes);
+                }
             }
             Step::Applied {
                 observed,

@@ -288,12 +288,12 @@ pub fn no_data(case: &Case, cluster: &Cluster, step: &Step<'_>) -> Result<(), St
     if !begins {
         return Ok(());
     }
-    let cause = after
+    let told = after
         .conditions
         .iter()
         .find(|c| c.type_ == "Progressing")
         .map_or("", |c| c.message.as_str());
-    if cause.contains("timed out progressing") || cause.contains("failFast") {
+    if told.contains("timed out progressing") || told.contains("failFast") {
         return Ok(());
     }
     let phase = |run: &AnalysisRun| run.status.as_ref().map(|s| s.phase);
@@ -301,7 +301,7 @@ pub fn no_data(case: &Case, cluster: &Cluster, step: &Step<'_>) -> Result<(), St
         .into_iter()
         .find(|run| matches!(phase(run), Some(AnalysisPhase::Failed | AnalysisPhase::Error)));
     let Some(run) = bad else {
-        return Err(format!("aborted without a bad verdict: {cause}"));
+        return Err(format!("aborted without a bad verdict: {told}"));
     };
     let name = observed::name(&run.metadata);
     let truth = cluster
@@ -314,9 +314,9 @@ pub fn no_data(case: &Case, cluster: &Cluster, step: &Step<'_>) -> Result<(), St
         (AnalysisPhase::Failed, "failureLimit")
     };
     let really = unanswered || matches!(truth.phase, AnalysisPhase::Failed | AnalysisPhase::Error);
-    if !really || phase(run) != Some(expected) || !cause.contains(word) {
+    if !really || phase(run) != Some(expected) || !told.contains(word) {
         return Err(format!(
-            "{name} is {:?} and aborts with \"{cause}\", but what was measured is {truth:?}",
+            "{name} is {:?} and aborts with \"{told}\", but what was measured is {truth:?}",
             phase(run)
         ));
     }

@@ -70,9 +70,13 @@ fn is_nothing(action: &Action) -> bool {
 
 fn moves(intent: &Intent) -> bool {
     match intent {
-        Intent::CreateReplicaSet(_) | Intent::DeleteReplicaSet { .. } | Intent::EvictPod { .. } => true,
+        Intent::CreateReplicaSet(_)
+        | Intent::DeleteReplicaSet { .. }
+        | Intent::EvictPod { .. }
+        | Intent::PatchService(_)
+        | Intent::ScaleWorkload(_)
+        | Intent::CreateAnalysisRun(_) => true,
         Intent::PatchReplicaSet(patch) => patch.scale.is_some(),
-        Intent::PatchService(_) | Intent::ScaleWorkload(_) | Intent::CreateAnalysisRun(_) => true,
         _ => false,
     }
 }
