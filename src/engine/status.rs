@@ -247,7 +247,8 @@ fn deadline(ctx: &Context, draft: &Draft) -> Option<Timestamp> {
     let waits = ctx
         .step()
         .is_some_and(|s| s.pause.is_some() || s.analysis.is_some() || s.experiment.is_some());
-    let analysed = blue_green::running_analysis(&draft.status).is_some();
+    // A full promotion waits for no analysis any more, whatever was last heard of one.
+    let analysed = blue_green::running_analysis(&draft.status).is_some() && !ctx.is_promoted_by_user();
     if ((waits || analysed) && ctx.stable.is_some() && !ctx.is_fully_promoted()) || is_paused(draft) {
         return None;
     }

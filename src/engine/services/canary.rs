@@ -155,7 +155,8 @@ impl Found<'_> {
             Some(from) if same(Some(to), ctx.stable) => available(Some(from)),
             Some(_) | None => 1,
         };
-        has >= enough.max(1)
+        // Where no pods are asked for, none can be waited for.
+        ctx.replicas == 0 || has >= enough.max(1)
     }
 }
 
