@@ -68,21 +68,24 @@ pub async fn check_end(world: &World, seen: &Seen) {
     }
     assert_eq!(created.len(), 2, "one ReplicaSet for each revision");
     let hash = |rs: &Value| text(rs, "/metadata/labels/rollouts-pod-template-hash").to_owned();
-    let mut cursor: Vec<i64> = Vec::new();
-    for change in seen.rollouts.changes() {
-        let Change::Applied(object) = change else { continue };
-        let index = object.pointer("/status/currentStepIndex").and_then(Value::as_i64);
-        if text(&object, "/status/currentPodHash") == hash(new)
-            && let Some(index) = index
-            && cursor.last() != Some(&index)
-        {
-            cursor.push(index);
-        }
-    }
-    assert!(
-        cursor.is_sorted() && cursor.last() == Some(&6),
-        "steps out of order: {cursor:?}"
-    );
+    // The watch of the test itself may be behind after an outage.
+    let cursor = world
+        .until("a record up to the last step", async || {
+            let mut cursor: Vec<i64> = Vec::new();
+            for change in seen.rollouts.changes() {
+                let Change::Applied(object) = change else { continue };
+                let index = object.pointer("/status/currentStepIndex").and_then(Value::as_i64);
+                if text(&object, "/status/currentPodHash") == hash(new)
+                    && let Some(index) = index
+                    && cursor.last() != Some(&index)
+                {
+                    cursor.push(index);
+                }
+            }
+            (cursor.last() == Some(&6)).then_some(cursor)
+        })
+        .await;
+    assert!(cursor.is_sorted(), "steps out of order: {cursor:?}");
     assert_ne!(hash(old), hash(new));
     let mut runs: BTreeMap<String, u32> = BTreeMap::new();
     for run in world.runs("app").await {
