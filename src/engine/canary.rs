@@ -109,9 +109,13 @@ fn arms(ctx: &Context) -> Arms {
         replicas: ctx.replicas,
         limits: ctx.limits,
         want: wanted_pair(ctx),
-        canary: counts(ctx.new),
-        stable: counts(stable),
-        older: ctx.others.iter().map(|rs| counts(Some(rs))).collect(),
+        canary: restart::counts(ctx, ctx.new),
+        stable: restart::counts(ctx, stable),
+        older: ctx
+            .others
+            .iter()
+            .map(|rs| restart::counts(ctx, Some(rs)))
+            .collect(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::observed;
 use super::plan::Intent;
 use super::pods;
+use super::replicas::Counts;
 use crate::api::pod::Pod;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
@@ -79,6 +80,26 @@ pub(crate) fn reconcile(ctx: &Context, draft: &mut Draft) {
         if let Some(at) = coming.min() {
             draft.wake_at(at);
         }
+    }
+}
+
+/// The counts of a ReplicaSet for those who scale it. While pods are being evicted, the ReplicaSet may still count one as
+/// available that was told to go: then as many are as the pods themselves say.
+///
+/// Worked: 5 replicas, 2 may be missing, 2 new and 3 old pods available; both new ones have just been evicted, and the
+/// counters say 2 still. By those an old pod could go, which would leave 2 of 5; by the pods none can.
+pub(crate) fn counts(ctx: &Context, rs: Option<&ReplicaSet>) -> Counts {
+    let counts = context::counts(rs);
+    let Some(rs) = rs.filter(|_| is_wanted(ctx.rollout)) else {
+        return counts;
+    };
+    let staying = pods::of(ctx.observed, rs)
+        .iter()
+        .filter(|pod| pod.is_ready() && !pod.is_going());
+    let staying = i64::try_from(staying.count()).unwrap_or(i64::MAX);
+    Counts {
+        available: counts.available.min(staying),
+        ..counts
     }
 }
 

@@ -82,6 +82,8 @@ pub fn capacity(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
     } else {
         let all = replicas(observed) - limits(observed).1.unavailable;
         match services::manager(service) {
+            // No pods are asked for: none can be waited for.
+            _ if replicas(observed) == 0 => 0,
             None => cluster.pods_of(&patch.pod_hash).0.max(1),
             Some(_) if to_stable => other(from.unwrap_or_default()).max(1),
             Some(_) if patch.name == STABLE => all.max(1),
@@ -157,12 +159,14 @@ impl Convergence {
         if cluster.selected(ACTIVE) == Some(hash) {
             return Err(format!("{what}: the active Service selects it"));
         }
-        if cluster.leads_to(ACTIVE, &patch.name) {
+        if leads_to(cluster, observed, ACTIVE, &patch.name) {
             return Err(format!("{what}: the active Service still leads to its pods"));
         }
         let status = status(observed);
         let is_new = status.current_pod_hash.as_deref() == Some(hash);
-        let aborted = is_new && status.abort == Some(true);
+        // An update that was given up keeps its own delay, whatever comes after it.
+        let given_up = !observed::annotation(&rs.metadata, "rollouts.serin.dev/aborted").is_empty();
+        let aborted = given_up || (is_new && status.abort == Some(true));
         let delay = match (aborted, is_new) {
             (true, _) => bg.abort_scale_down_delay_seconds.unwrap_or(30),
             // It is being prepared anew.
@@ -185,6 +189,15 @@ impl Convergence {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Whether a Service leads to pods of this ReplicaSet, and the controller can know it: one that went forth and back faster
+/// than its slices are heard of is not known to lead there.
+fn leads_to(cluster: &Cluster, observed: &Observed, service: &str, replica_set: &str) -> bool {
+    let pods = format!("{replica_set}-");
+    let heard = observed.endpoints.get(service);
+    let is_heard = heard.is_some_and(|all| all.iter().any(|pod| pod.starts_with(&pods)));
+    is_heard && cluster.leads_to(service, replica_set)
 }
 
 /// Promise 3 for the Services of a canary, which are not the whole of production: the last pods that one of them leads to
@@ -215,7 +228,7 @@ fn last_pods(cluster: &Cluster, observed: &Observed, intent: &Intent) -> Result<
         return Ok(());
     }
     for service in [STABLE, CANARY] {
-        let is_led = cluster.leads_to(service, &patch.name) && cluster.selected(service).is_some();
+        let is_led = leads_to(cluster, observed, service, &patch.name) && cluster.selected(service).is_some();
         if cluster.selected(service) == Some(hash) || is_led {
             return Err(format!("{}: {service} leads to its pods", short(intent)));
         }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -169,4 +171,27 @@ fn pods_that_were_told_to_go_do_not_let_others_go() {
         .iter()
         .filter(|i| matches!(i, Intent::EvictPod { .. }));
     assert_eq!(evictions.count(), 0);
+}
+
+#[test]
+fn what_was_just_evicted_is_no_capacity_for_scaling() {
+    let mut world = paused(0);
+    Arc::make_mut(&mut world.rollout)
+        .status
+        .as_mut()
+        .unwrap()
+        .promote_full = Some(true);
+    let scaled = |world: &Observed| {
+        let intents = plan_at(world, 1).intents;
+        intents
+            .iter()
+            .any(|intent| matches!(intent, Intent::PatchReplicaSet(_)))
+    };
+    assert!(scaled(&world), "one of four may be missing: an old one goes");
+    let going = Arc::make_mut(&mut world.pods.get_mut("new-uid").unwrap()[0]);
+    going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+    assert!(
+        !scaled(&world),
+        "the counters do not know it yet, and nothing else may go"
+    );
 }

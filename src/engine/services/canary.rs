@@ -57,7 +57,7 @@ fn needs(ctx: &Context, rs: &ReplicaSet) -> bool {
     services(ctx).any(|found| {
         if found.hash == Some(hash_of(rs)) {
             let to = found.to.filter(|to| !same(Some(to), Some(rs)));
-            return to.is_some_and(|to| found.may_move(ctx, to) || !is_starved(ctx, to));
+            return to.is_some_and(|to| found.may_move(ctx, to) || !is_starved(ctx));
         }
         found.hash.is_some() && leads_to(ctx, found.name, rs)
     })
@@ -166,15 +166,12 @@ fn available(rs: Option<&ReplicaSet>) -> i64 {
     counts.available.min(counts.spec)
 }
 
-/// Whether this side has fewer pods than it should have, for want of room.
-fn is_starved(ctx: &Context, rs: &ReplicaSet) -> bool {
+/// Whether a side has fewer pods than it should have, for want of room.
+fn is_starved(ctx: &Context) -> bool {
     let want = wanted_pair(ctx);
-    let want = if same(Some(rs), ctx.new) {
-        want.canary
-    } else {
-        want.stable
-    };
-    counts(Some(rs)).spec < want
+    let lacks = |rs: Option<&ReplicaSet>, want: i64| counts(rs).spec < want;
+    let is_one = same(ctx.new, ctx.stable);
+    lacks(ctx.new, want.canary) || (!is_one && lacks(ctx.stable, want.stable))
 }
 
 #[cfg(test)]

@@ -157,3 +157,24 @@ fn one_pod_stays_behind_a_service_while_the_side_that_takes_over_waits_for_the_r
         "it goes when nothing leads to it"
     );
 }
+
+#[test]
+fn pods_of_a_version_between_make_room_for_the_new_one_but_for_the_last() {
+    // Three replicas, two may be missing, no surge: `new` gets no pod before `mid` gives one.
+    let mid = |pods| {
+        vec![
+            replica_set("old", 1, 1, 1),
+            replica_set("mid", 2, pods, pods),
+            replica_set("new", 3, 0, 0),
+        ]
+    };
+    let with = |pods, new: &str| {
+        let mut world = update(50, &json!({"promoteFull": true}), mid(pods), "old", new);
+        let spec = &mut Arc::make_mut(&mut world.rollout).spec;
+        spec.replicas = Some(3);
+        let canary = spec.strategy.as_mut().unwrap().canary.as_mut().unwrap();
+        canary.max_unavailable = Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(2));
+        done(&plan_at(&world, 0))
+    };
+    assert_eq!(with(2, "mid"), ["r-mid = 1"]);
+}
