@@ -128,13 +128,13 @@ fn whole(case: &case::Case) -> Result<(), String> {
 #[test]
 fn a_canary_in_any_world_keeps_every_rule_and_ends_at_rest() {
     let kind = Kind::Canary;
-    holds(1200, World { kind, ..WORLD }, whole);
+    holds(2400, World { kind, ..WORLD }, whole);
 }
 
 #[test]
 fn a_blue_green_rollout_in_any_world_keeps_every_rule_and_ends_at_rest() {
     let kind = Kind::BlueGreen;
-    holds(1200, World { kind, ..WORLD }, whole);
+    holds(2400, World { kind, ..WORLD }, whole);
 }
 
 /// Promise 2, capacity before traffic: no Service runs ahead of its pods, whichever way the rollout takes (a step, an
@@ -148,7 +148,7 @@ fn no_service_leads_to_a_side_that_cannot_carry_it_on_any_path() {
         actions: generate::users,
         ..WORLD
     };
-    holds(1200, world, |case| {
+    holds(2400, world, |case| {
         watcher::run(case, &mut promises::capacity).map(drop)
     });
 }
@@ -163,7 +163,7 @@ fn no_pods_go_while_a_service_leads_to_them() {
         actions: generate::users,
         ..WORLD
     };
-    holds(1200, world, |case| {
+    holds(2400, world, |case| {
         let mut convergence = promises::Convergence::default();
         watcher::run(case, &mut |cluster, step| convergence.check(cluster, step)).map(drop)
     });
@@ -172,7 +172,7 @@ fn no_pods_go_while_a_service_leads_to_them() {
 /// Promise 4, bounds: never fewer pods than may be missing, never more than the surge, whatever the pods do.
 #[test]
 fn pods_stay_within_the_bounds_in_any_world() {
-    holds(1200, WORLD, |case| {
+    holds(2400, WORLD, |case| {
         watcher::run(case, &mut |cluster, step| {
             promises::within_bounds(cluster, step)?;
             promises::hand_over(case, cluster, step)
@@ -192,7 +192,7 @@ fn no_data_is_not_bad_data() {
         actions: generate::users,
         ..WORLD
     };
-    holds(900, world, |case| {
+    holds(1800, world, |case| {
         let mut permission = promises::Permission::default();
         watcher::run(case, &mut |cluster, step| {
             promises::no_data(case, cluster, step)?;
@@ -210,7 +210,7 @@ fn every_rollout_of_healthy_pods_comes_to_rest_where_it_should() {
         actions: generate::users,
         ..WORLD
     };
-    holds(600, world, |case| {
+    holds(1600, world, |case| {
         let end = watcher::run(case, &mut promises::within_bounds)?;
         end::is_at_rest(&end.cluster, true).map_err(|e| format!("{e}\n{}", watcher::course(case)))
     });
@@ -226,7 +226,7 @@ fn a_crash_after_any_call_changes_neither_the_way_nor_the_end() {
         actions: generate::patient_users,
         ..WORLD
     };
-    holds(300, world, crash::changes_nothing);
+    holds(1000, world, crash::changes_nothing);
 }
 
 /// Promise 7, abort is the fastest path: two passes, and nothing else first.
@@ -238,7 +238,7 @@ fn an_abort_from_any_state_goes_back_at_once() {
         actions: generate::users,
         ..WORLD
     };
-    holds(300, world, hands::abort);
+    holds(1000, world, hands::abort);
 }
 
 /// Promise 6, never wedged: scaling works while a user pauses, and nothing else moves.
@@ -250,14 +250,14 @@ fn a_pause_holds_the_canary_and_follows_the_replicas() {
         actions: generate::pausing,
         ..WORLD
     };
-    holds(300, world, hands::pause);
+    holds(1000, world, hands::pause);
 }
 
 /// Promise 6, never wedged: there is a way out of every state.
 #[test]
 fn a_good_image_heals_every_state() {
     holds(
-        300,
+        800,
         World {
             mortal: false,
             ..WORLD
@@ -277,7 +277,7 @@ fn an_upgrade_of_the_controller_moves_no_pod() {
         actions: generate::patient_users,
         ..WORLD
     };
-    holds(300, world, upgrade::moves_nothing);
+    holds(1000, world, upgrade::moves_nothing);
 }
 
 #[test]
@@ -301,5 +301,5 @@ fn new_pods_that_crash_are_given_up_by_fail_fast() {
         actions: generate::only_an_update,
         ..WORLD
     };
-    holds(500, world, hands::gives_up);
+    holds(1400, world, hands::gives_up);
 }

@@ -86,7 +86,9 @@ pub fn capacity(cluster: &Cluster, step: &Step<'_>) -> Result<(), String> {
             _ if replicas(observed) == 0 => 0,
             None => cluster.pods_of(&patch.pod_hash).0.max(1),
             Some(_) if to_stable => other(from.unwrap_or_default()).max(1),
-            Some(_) if patch.name == STABLE => all.max(1),
+            Some(_) if patch.name == STABLE && from == status.stable_rs.as_deref() => all.max(1),
+            // Of a version between: as many as it has left.
+            Some(_) if patch.name == STABLE => all.min(other(from.unwrap_or_default())).max(1),
             Some(_) => 1,
         }
     };

@@ -147,9 +147,15 @@ impl Found<'_> {
         let enough = match self.from {
             // By its own labels it leads to every pod.
             _ if !self.is_managed => counts(Some(to)).spec.max(1),
-            // All pods of the other side are to go.
-            Some(_) if self.role == Role::Stable && !same(Some(to), ctx.stable) => {
-                ctx.replicas - ctx.limits.unavailable
+            // All pods of the other side are to go: those of stable when what must be there is there; those of a version
+            // between as soon as there are as many of the new one.
+            Some(from) if self.role == Role::Stable && !same(Some(to), ctx.stable) => {
+                let least = ctx.replicas - ctx.limits.unavailable;
+                if same(Some(from), ctx.stable) {
+                    least
+                } else {
+                    least.min(available(Some(from)))
+                }
             }
             // Back: as many as the other side has left, for a version that was given up is not better for being larger.
             Some(from) if same(Some(to), ctx.stable) => available(Some(from)),
