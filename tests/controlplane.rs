@@ -15,6 +15,8 @@
 #[path = "support/support.rs"]
 mod support;
 
+#[path = "controlplane/actions.rs"]
+mod actions;
 #[path = "controlplane/analysis.rs"]
 mod analysis;
 #[path = "controlplane/blue_green.rs"]

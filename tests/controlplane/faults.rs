@@ -194,7 +194,11 @@ fn watches_closed_every_second_lose_nothing() {
             watches <= WATCHES * (seconds + 2),
             "{watches} watches in {seconds} s"
         );
-        assert!(others <= 120, "{others} calls beside the watches");
+        // The stores are up to a second old all the time, so that passes meet conflicts; in a hot loop it is dozens a second.
+        assert!(
+            others <= 60 + 8 * seconds,
+            "{others} calls beside the watches in {seconds} s"
+        );
     });
 }
 
@@ -220,7 +224,7 @@ fn watches_that_must_begin_anew_lose_nothing() {
         assert!(lists >= 2, "the lists were not asked for anew");
         // A list and a watch of each kind, a second at most.
         assert!(
-            all.len() <= 2 * WATCHES * (seconds + 2) + 120,
+            all.len() <= 2 * WATCHES * (seconds + 2) + 60 + 8 * seconds,
             "{} calls",
             all.len()
         );

@@ -168,6 +168,14 @@ fn blue_green_loses_no_request_and_answers_with_one_version() {
     promote(&world);
     reach(&world, "v5");
     world.wait_for("version 5 is stable", |status| status["phase"] == "Healthy");
+    // It is Healthy when the Service selects it, which the client notices some moments later.
+    eventually("the client sees version 5", LONG, || {
+        let history = load.history();
+        history
+            .iter()
+            .any(|(_, versions)| versions.iter().any(|v| v == "v5"))
+            .then_some(())
+    });
     moves.push(Move {
         after: now(),
         from: "v5",
