@@ -184,7 +184,10 @@ fn the_role_is_what_the_suite_called_and_nothing_else() {
     let missing: Vec<_> = used.difference(&granted).collect();
     assert!(missing.is_empty(), "called and not granted: {missing:?}");
     let expected: BTreeSet<String> = UNUSED.iter().map(|(right, _)| (*right).to_owned()).collect();
-    assert!(expected.is_subset(&granted), "an exception for what is not granted");
+    assert!(
+        expected.is_subset(&granted),
+        "an exception for what is not granted"
+    );
     // Which of the exceptions a race makes use of now and then is no matter.
     let unused: BTreeSet<String> = granted.difference(&used).cloned().collect();
     let surplus: Vec<_> = unused.difference(&expected).collect();
