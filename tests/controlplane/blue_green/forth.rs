@@ -224,13 +224,14 @@ fn old_sides_beyond_the_limit_go_at_once() {
     scenario("bg-limit", |world| async move {
         let spec = json!({"scaleDownDelaySeconds": 300, "scaleDownDelayRevisionLimit": 1});
         let mut shop = Shop::with(world, spec).await;
-        for version in ["app:v2", "app:v3"] {
-            shop.update(version).await;
-            shop.then(&["SwitchService", "RolloutCompleted"]).await;
-        }
+        shop.update("app:v2").await;
+        shop.then(&["SwitchService", "RolloutCompleted"]).await;
+        shop.update("app:v3").await;
+        // The first version goes with the completion, not some time after it.
+        shop.then(&["SwitchService", "RolloutCompleted", "ScalingReplicaSet"])
+            .await;
         shop.until_sizes(&[("app:v1", 0), ("app:v2", 2), ("app:v3", 2)])
             .await;
-        shop.then(&["ScalingReplicaSet"]).await;
         let kept = shop
             .until_set("app:v2", "stands in its delay", has_deadline)
             .await;
