@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::blue_green::view::{
-    ABORTED, View, deadline, is_inconclusive, is_led_to, is_unfinished, leads_to, preview_size,
-};
+use super::blue_green::view::{ABORTED, View, deadline, is_inconclusive, is_unfinished, preview_size};
 use super::canary::push_patch;
 use super::context::{Context, hash_of, same, spec_replicas};
 use super::draft::{Draft, whole_second};
 use super::observed;
 use super::plan::{Intent, ReplicaSetPatch};
 use super::revision::patch_of;
+use super::services;
 use crate::api::names::annotations;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::BlueGreenStrategy;
@@ -63,14 +62,14 @@ pub(crate) fn scale(ctx: &Context, bg: &BlueGreenStrategy, view: &View, draft: &
         }
         standing += 1;
         if limit.is_some_and(|limit| standing > limit) {
-            if may_go && !is_led_to(ctx, rs) {
+            if may_go && !services::is_led_to(ctx, rs) {
                 go(ctx, rs, draft);
             }
             continue;
         }
         let seconds = bg.scale_down_delay_seconds.unwrap_or(DELAY);
         if has_passed(rs, draft) {
-            if may_go && !is_led_to(ctx, rs) {
+            if may_go && !services::is_led_to(ctx, rs) {
                 go(ctx, rs, draft);
             }
         } else if deadline(rs).is_none() {
@@ -87,7 +86,9 @@ fn new_size(ctx: &Context, bg: &BlueGreenStrategy, view: &View) -> i64 {
         && !view.checked
         && view.fast.is_none()
         && !view.is_switched(ctx)
-        && !ctx.new.is_some_and(|rs| leads_to(ctx, &bg.active_service, rs));
+        && !ctx
+            .new
+            .is_some_and(|rs| services::leads_to(ctx, &bg.active_service, rs));
     if previewed {
         preview_size(ctx, bg)
     } else {
@@ -170,7 +171,7 @@ fn leave_aborted(ctx: &Context, bg: &BlueGreenStrategy, view: &View, new: &Repli
         push_patch(ctx, new, size, draft);
     } else if deadline(new).is_none() || !is_unfinished(new) {
         set_deadline(new, seconds, BTreeMap::from([marked()]), draft);
-    } else if has_passed(new, draft) && !leads_to(ctx, &bg.active_service, new) {
+    } else if has_passed(new, draft) && !services::leads_to(ctx, &bg.active_service, new) {
         // The preview Service stays with it, and leads to nobody then.
         go(ctx, new, draft);
     }

@@ -168,7 +168,7 @@ pub struct Counts {
 
 impl Counts {
     /// Available pods that will still be there when the pending scale-down is through.
-    fn countable(self) -> i64 {
+    pub(crate) fn countable(self) -> i64 {
         self.available.min(self.spec)
     }
 

@@ -7,12 +7,17 @@ use super::context::{Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, Observed};
 use super::plan::{Intent, Notice, ServicePatch};
+use super::pods;
 use super::validate::Invalid;
 use crate::api::common::PodTemplate;
 use crate::api::names::{annotations, events, labels};
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutSpec};
 use crate::api::service::Service;
+
+/// The longest part of a ReplicaSet's name and its dash that the names of its pods begin with: the API server cuts what
+/// it adds five characters to, so that 63 are enough.
+const NAME_BASE: usize = 58;
 
 /// The Services that a spec refers to, each with the path of the field that names it.
 pub fn referenced(spec: &RolloutSpec) -> Vec<(String, &str)> {
@@ -148,6 +153,31 @@ pub(crate) fn point(ctx: &Context, name: &str, rs: Option<&ReplicaSet>, draft: &
 }
 
 pub(crate) mod canary;
+
+/// Whether a Service leads to a pod of the ReplicaSet, as its EndpointSlices show it. A pod that the controller has not
+/// heard of is told by its name.
+pub(crate) fn leads_to(ctx: &Context, service: &str, rs: &ReplicaSet) -> bool {
+    let Some(endpoints) = ctx.observed.endpoints.get(service) else {
+        return false;
+    };
+    let is_pod_of = |rs: &ReplicaSet, name: &str| {
+        let known = pods::of(ctx.observed, rs);
+        known.iter().any(|pod| observed::name(&pod.metadata) == name)
+    };
+    let base: String = format!("{}-", observed::name(&rs.metadata))
+        .chars()
+        .take(NAME_BASE)
+        .collect();
+    endpoints.iter().any(|name| {
+        is_pod_of(rs, name) || (name.starts_with(&base) && !ctx.all().any(|other| is_pod_of(other, name)))
+    })
+}
+
+/// Whether any Service of the Rollout leads to a pod of the ReplicaSet.
+pub(crate) fn is_led_to(ctx: &Context, rs: &ReplicaSet) -> bool {
+    let mut services = ctx.observed.endpoints.keys();
+    services.any(|service| leads_to(ctx, service, rs))
+}
 
 /// Services by name.
 pub type Services = BTreeMap<String, Arc<Service>>;

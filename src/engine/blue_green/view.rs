@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::super::context::{Context, counts, hash_of, same};
 use super::super::observed;
-use super::super::pods;
 use super::super::revision;
 use super::super::services;
 use crate::api::names::{PauseReason, RunType, annotations};
@@ -14,10 +13,6 @@ use crate::api::rollout::{BlueGreenStatus, BlueGreenStrategy};
 /// Marks a ReplicaSet whose update did not come to its end: it was aborted, or another template came. Going back to it
 /// is a new update, not a fast rollback, also while it still stands in its delay. Serin's own annotation.
 pub const ABORTED: &str = "rollouts.serin.dev/aborted";
-
-/// The longest part of a ReplicaSet's name and its dash that the names of its pods begin with: the API server cuts what
-/// it adds five characters to, so that 63 are enough.
-const NAME_BASE: usize = 58;
 
 /// What a pass of a blue-green Rollout looks at.
 pub(crate) struct View<'a> {
@@ -62,7 +57,7 @@ impl<'a> View<'a> {
         let lags = ctx
             .all()
             .filter(|rs| Some(hash_of(rs)) != active_hash)
-            .any(|rs| leads_to(ctx, &bg.active_service, rs));
+            .any(|rs| services::leads_to(ctx, &bg.active_service, rs));
         View {
             active_hash,
             preview_hash,
@@ -100,7 +95,7 @@ impl<'a> View<'a> {
     /// stable with its first pod.
     pub fn can_carry(&self, ctx: &Context, side: &ReplicaSet) -> bool {
         let side_has = counts(Some(side));
-        let has = side_has.available.min(side_has.spec);
+        let has = side_has.countable();
         let carried = match (self.active, self.active_hash) {
             (Some(active), _) => i64::from(active.status.available_replicas),
             (None, Some(_)) => 0,
@@ -180,29 +175,4 @@ pub(crate) fn is_inconclusive(ctx: &Context) -> bool {
         .pause_conditions
         .iter()
         .any(|p| p.reason == inconclusive)
-}
-
-/// Whether a Service leads to a pod of the ReplicaSet, as its EndpointSlices show it. A pod that the controller has not
-/// heard of is told by its name.
-pub(crate) fn leads_to(ctx: &Context, service: &str, rs: &ReplicaSet) -> bool {
-    let Some(endpoints) = ctx.observed.endpoints.get(service) else {
-        return false;
-    };
-    let is_pod_of = |rs: &ReplicaSet, name: &str| {
-        let known = pods::of(ctx.observed, rs);
-        known.iter().any(|pod| observed::name(&pod.metadata) == name)
-    };
-    let base: String = format!("{}-", observed::name(&rs.metadata))
-        .chars()
-        .take(NAME_BASE)
-        .collect();
-    endpoints.iter().any(|name| {
-        is_pod_of(rs, name) || (name.starts_with(&base) && !ctx.all().any(|other| is_pod_of(other, name)))
-    })
-}
-
-/// Whether any Service of the Rollout leads to a pod of the ReplicaSet.
-pub(crate) fn is_led_to(ctx: &Context, rs: &ReplicaSet) -> bool {
-    let mut services = ctx.observed.endpoints.keys();
-    services.any(|service| leads_to(ctx, service, rs))
 }

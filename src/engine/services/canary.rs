@@ -13,9 +13,8 @@
 //! | abort at weight 100 | stable, when it has as many pods as the new one has left | the same |
 //! | another template in the middle, whose first pod is not there yet | stable | stable, for the pods between go |
 
-use super::{manager, point as point_service, selected_hash};
+use super::{leads_to, manager, point as point_service, selected_hash};
 use crate::api::replica_set::ReplicaSet;
-use crate::engine::blue_green::view::leads_to;
 use crate::engine::canary::wanted_pair;
 use crate::engine::context::{Context, counts, hash_of, same, spec_replicas};
 use crate::engine::draft::Draft;
@@ -49,34 +48,30 @@ pub(crate) fn point(ctx: &Context, draft: &mut Draft) {
     }
 }
 
-/// Whether pods of this ReplicaSet are still needed behind a Service, so that it must not go to nothing yet.
-///
-/// Not where the side that takes over waits for the room of these very pods: with one replica and no surge there is no
-/// way without a gap, and the limits allow it.
-fn needs(ctx: &Context, rs: &ReplicaSet) -> bool {
-    services(ctx).any(|found| {
-        if found.hash == Some(hash_of(rs)) {
-            let to = found.to.filter(|to| !same(Some(to), Some(rs)));
-            return to.is_some_and(|to| found.may_move(ctx, to) || !is_starved(ctx));
-        }
-        found.hash.is_some() && leads_to(ctx, found.name, rs)
-    })
-}
-
 /// How many pods of a ReplicaSet that should go to nothing stay for now: all that a Service needs; and one, where the side
-/// that takes over waits for the room of the others.
+/// that takes over waits for the room of the others. Where that one is all there is, it goes: with one replica and no surge
+/// there is no way without a gap, and the limits allow it.
 ///
 /// Worked: 5 replicas, no surge, 3 may be missing, an abort with 3 canary pods and 2 stable ones. Stable cannot carry what
 /// `canaryService` leads to, and gets no fourth pod before canary pods go: 2 of them go, and the last one when the Service
 /// has moved to the 4 that are there then.
 pub(crate) fn kept(ctx: &Context, rs: &ReplicaSet) -> i64 {
     let size = spec_replicas(rs);
-    if needs(ctx, rs) {
-        return size;
-    }
-    let is_selected = services(ctx)
-        .any(|found| found.hash == Some(hash_of(rs)) && found.to.is_some_and(|to| !same(Some(to), Some(rs))));
-    i64::from(size > 1 && is_selected && available(Some(rs)) > 0)
+    let last = i64::from(size > 1 && counts(Some(rs)).countable() > 0);
+    let needed = services(ctx).map(|found| {
+        if found.hash == Some(hash_of(rs)) {
+            match found.to.filter(|to| !same(Some(to), Some(rs))) {
+                Some(to) if found.may_move(ctx, to) || !is_starved(ctx) => size,
+                Some(_) => last,
+                None => 0,
+            }
+        } else if found.hash.is_some() && leads_to(ctx, found.name, rs) {
+            size
+        } else {
+            0
+        }
+    });
+    needed.max().unwrap_or(0)
 }
 
 /// A Service that keeps pods from going: it leads to them, although they should go.
@@ -130,7 +125,7 @@ fn target<'a>(ctx: &Context<'a>, role: Role, from: Option<&'a ReplicaSet>) -> Op
     match role {
         Role::Stable if want.stable == 0 && want.canary > 0 => ctx.new,
         Role::Canary if !ctx.goes_back() => {
-            let stays = want.canary > 0 && (available(ctx.new) > 0 || same(from, ctx.stable));
+            let stays = want.canary > 0 && (counts(ctx.new).countable() > 0 || same(from, ctx.stable));
             if stays { ctx.new } else { ctx.stable }
         }
         Role::Stable | Role::Canary => ctx.stable,
@@ -140,7 +135,7 @@ fn target<'a>(ctx: &Context<'a>, role: Role, from: Option<&'a ReplicaSet>) -> Op
 impl Found<'_> {
     /// Whether the side that it should select can carry what it leads to.
     fn may_move(&self, ctx: &Context, to: &ReplicaSet) -> bool {
-        let has = available(Some(to));
+        let has = counts(Some(to)).countable();
         if self.hash == Some(hash_of(to)) {
             return true;
         }
@@ -154,22 +149,16 @@ impl Found<'_> {
                 if same(Some(from), ctx.stable) {
                     least
                 } else {
-                    least.min(available(Some(from)))
+                    least.min(counts(Some(from)).countable())
                 }
             }
             // Back: as many as the other side has left, for a version that was given up is not better for being larger.
-            Some(from) if same(Some(to), ctx.stable) => available(Some(from)),
+            Some(from) if same(Some(to), ctx.stable) => counts(Some(from)).countable(),
             Some(_) | None => 1,
         };
         // Where no pods are asked for, none can be waited for.
         ctx.replicas == 0 || has >= enough.max(1)
     }
-}
-
-/// Available pods that nobody has told to go.
-fn available(rs: Option<&ReplicaSet>) -> i64 {
-    let counts = counts(rs);
-    counts.available.min(counts.spec)
 }
 
 /// Whether a side has fewer pods than it should have, for want of room.
