@@ -1,7 +1,9 @@
 //! Value types that more than one kind uses, and how they look in a CRD.
 
+mod metadata;
 mod pod_template;
 pub mod schema;
+mod stored_template;
 mod template_schema;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use super::analysis::{
     AnalysisTemplateRef, Argument, DryRun, FieldRef, MeasurementRetention, SecretKeyRef, ValueFrom,
 };
+pub(crate) use metadata::without_managed_fields;
 pub use pod_template::{ContainerView, PodTemplate};
+pub use stored_template::StoredTemplate;
 
 /// Reads an explicit `null` as the default: absent and null are alike on the wire.
 pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

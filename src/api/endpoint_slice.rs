@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
+use super::common::without_managed_fields;
+
 /// The label that names the Service of a slice.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -12,6 +14,7 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 #[resource(inherit = k8s_openapi::api::discovery::v1::EndpointSlice)]
 pub struct EndpointSlice {
     /// Name and labels.
+    #[serde(deserialize_with = "without_managed_fields")]
     pub metadata: ObjectMeta,
     /// The endpoints; null for a Service without any.
     #[serde(default)]

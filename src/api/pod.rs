@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::Deserialize;
+
+use super::common::without_managed_fields;
 
 /// A `v1` Pod, read only.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Deserialize)]
@@ -111,24 +113,10 @@ fn fingerprint(kind: u8, key: &str, value: Option<&str>) -> u64 {
 /// What of a Pod is read off the wire. Everything else, `managedFields` and the spec above all, is skipped unread.
 #[derive(Deserialize)]
 struct Wire {
-    metadata: WireMeta,
+    #[serde(deserialize_with = "without_managed_fields")]
+    metadata: ObjectMeta,
     #[serde(default)]
     status: WireStatus,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMeta {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    owner_references: Vec<OwnerReference>,
 }
 
 #[derive(Default, Deserialize)]
@@ -193,10 +181,8 @@ struct WireTerminated {
 
 impl From<Wire> for Pod {
     fn from(Wire { metadata, status }: Wire) -> Self {
-        let owner = metadata
-            .owner_references
-            .into_iter()
-            .find(|owner| owner.controller == Some(true));
+        let owners = metadata.owner_references.into_iter().flatten();
+        let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
         let condition = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
         let unschedulable = condition("PodScheduled")
             .filter(|c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable"))

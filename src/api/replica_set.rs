@@ -1,16 +1,17 @@
-//! The ReplicaSet as Serin keeps it in memory: what it decides on and no more, with the pod template as raw JSON.
+//! The ReplicaSet as Serin keeps it in memory: what it decides on and no more, with the pod template as text.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::common::PodTemplate;
+use super::common::{StoredTemplate, without_managed_fields};
 
 /// An `apps/v1` ReplicaSet, read only: it is never written back whole, so that no field can be lost.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = k8s_openapi::api::apps::v1::ReplicaSet)]
 pub struct ReplicaSet {
     /// Name, labels, annotations, owner.
+    #[serde(deserialize_with = "without_managed_fields")]
     pub metadata: ObjectMeta,
     /// How many pods, and which.
     #[serde(default)]
@@ -32,7 +33,7 @@ pub struct ReplicaSetSpec {
     pub min_ready_seconds: Option<i32>,
     /// The pods.
     #[serde(default)]
-    pub template: PodTemplate,
+    pub template: StoredTemplate,
 }
 
 /// The part of `status` that is read.

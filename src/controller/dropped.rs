@@ -31,6 +31,11 @@ impl Dropped {
         });
     }
 
+    /// Whether nothing is given up: the rule.
+    pub fn is_empty(&self) -> bool {
+        self.pointers.lock().is_empty()
+    }
+
     /// Takes the fields that were given up out of a wanted status: they read as they are stored.
     pub fn leave_out(&self, before: &Value, after: &mut Value, now: Timestamp) {
         let pointers = self.pointers.lock();

@@ -1,5 +1,6 @@
 //! The pass of one Rollout: observe, plan, apply, commit, tell.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -267,28 +268,26 @@ async fn commit(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Error> {
     let uid = observed::uid(&rollout.metadata);
-    // Most passes change nothing, and a comparison costs less than two values.
-    if rollout.status.as_ref() == Some(status) {
+    let committed = rollout.status.as_ref();
+    let wanted = kept(ctx, committed, status, now)?;
+    // Most passes change nothing that is to be written now, and a comparison costs less than two values.
+    if committed == Some(&*wanted) {
         ctx.waiting.lock().remove(uid);
         return Ok(None);
     }
-    let before = match &rollout.status {
-        Some(status) => serde_json::to_value(status)?,
-        None => json!({}),
-    };
-    let mut after = serde_json::to_value(status)?;
-    ctx.dropped.leave_out(&before, &mut after, now);
-    let Some(change) = merge_patch::diff(&before, &after) else {
-        ctx.waiting.lock().remove(uid);
-        return Ok(None);
-    };
-    if !significance::matters(&before, &after) {
+    if committed.is_some_and(|committed| !significance::matters(committed, &wanted)) {
         let since = *ctx.waiting.lock().entry(uid.to_owned()).or_insert(now);
         let until = since.checked_add(PATIENCE).unwrap_or(now);
         if now < until {
             return Ok(Some(until));
         }
     }
+    let before = value_of(committed)?;
+    let after = value_of(Some(&wanted))?;
+    let Some(change) = merge_patch::diff(&before, &after) else {
+        ctx.waiting.lock().remove(uid);
+        return Ok(None);
+    };
     let name = observed::name(&rollout.metadata);
     let namespace = rollout.metadata.namespace.as_deref();
     let patch = json!({"metadata": {"resourceVersion": version}, "status": change});
@@ -315,6 +314,28 @@ async fn commit(
     ctx.metrics.phase_is(uid, status.phase.as_deref());
     log_transition(rollout, revision, &before, &after);
     Ok(None)
+}
+
+/// The status with what the API server would not keep left as it is.
+fn kept<'a>(
+    ctx: &Context,
+    committed: Option<&RolloutStatus>,
+    status: &'a RolloutStatus,
+    now: Timestamp,
+) -> Result<Cow<'a, RolloutStatus>, Error> {
+    if ctx.dropped.is_empty() {
+        return Ok(Cow::Borrowed(status));
+    }
+    let mut after = value_of(Some(status))?;
+    ctx.dropped.leave_out(&value_of(committed)?, &mut after, now);
+    Ok(Cow::Owned(serde_json::from_value(after)?))
+}
+
+fn value_of(status: Option<&RolloutStatus>) -> Result<Value, Error> {
+    Ok(match status {
+        Some(status) => serde_json::to_value(status)?,
+        None => json!({}),
+    })
 }
 
 /// One line for each transition of the phase or the step; nothing for mere counts.

@@ -4,94 +4,146 @@
 //! decided (phase, step, pause, abort, revision, conditions) is written at once; mere counters and the words around them
 //! wait a few seconds for it (see `docs/adr`).
 
-use serde_json::Value;
+use crate::api::names::{conditions, reasons};
+use crate::api::rollout::{RolloutCondition, RolloutStatus};
 
-/// Fields that may lag.
-const SOFT: [&str; 6] = [
-    "replicas",
-    "updatedReplicas",
-    "readyReplicas",
-    "availableReplicas",
-    "HPAReplicas",
-    "message",
-];
 /// Reasons of the Progressing condition that all say: going on.
 const GOING: [&str; 5] = [
-    "NewReplicaSetCreated",
-    "FoundNewReplicaSet",
-    "ReplicaSetUpdated",
-    "RolloutResumed",
-    "RolloutRetry",
+    reasons::NEW_REPLICA_SET_CREATED,
+    reasons::FOUND_NEW_REPLICA_SET,
+    reasons::REPLICA_SET_UPDATED,
+    reasons::ROLLOUT_RESUMED,
+    reasons::ROLLOUT_RETRY,
 ];
 
-/// Whether anything but counters changed.
-pub fn matters(before: &Value, after: &Value) -> bool {
-    if before.get("observedGeneration").is_none() {
+/// Whether anything but counters changed. Most passes of an update ask this: nothing is copied for the answer.
+pub fn matters(before: &RolloutStatus, after: &RolloutStatus) -> bool {
+    // The first status is what autoscalers wait for.
+    if before.observed_generation.is_none() {
         return true;
     }
-    let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else {
-        return true;
-    };
-    let keys = old.keys().chain(new.keys().filter(|k| !old.contains_key(*k)));
-    keys.filter(|key| old.get(*key) != new.get(*key) && !SOFT.contains(&key.as_str()))
-        .any(|key| key != "conditions" || conditions(old.get(key)) != conditions(new.get(key)))
+    // Every field is named here, so that a new one has to be thought of.
+    let RolloutStatus {
+        observed_generation,
+        workload_observed_generation,
+        phase,
+        message: _,
+        replicas: _,
+        updated_replicas: _,
+        ready_replicas: _,
+        available_replicas: _,
+        hpa_replicas: _,
+        selector,
+        current_pod_hash,
+        stable_rs,
+        current_step_index,
+        current_step_hash,
+        template_fingerprint,
+        collision_count,
+        abort,
+        aborted_at,
+        promote_full,
+        pause_conditions,
+        controller_pause,
+        restarted_at,
+        conditions,
+        canary,
+        blue_green,
+        alb,
+        albs,
+        duration,
+    } = after;
+    *observed_generation != before.observed_generation
+        || *workload_observed_generation != before.workload_observed_generation
+        || *phase != before.phase
+        || *selector != before.selector
+        || *current_pod_hash != before.current_pod_hash
+        || *stable_rs != before.stable_rs
+        || *current_step_index != before.current_step_index
+        || *current_step_hash != before.current_step_hash
+        || *template_fingerprint != before.template_fingerprint
+        || *collision_count != before.collision_count
+        || *abort != before.abort
+        || *aborted_at != before.aborted_at
+        || *promote_full != before.promote_full
+        || *pause_conditions != before.pause_conditions
+        || *controller_pause != before.controller_pause
+        || *restarted_at != before.restarted_at
+        || *canary != before.canary
+        || *blue_green != before.blue_green
+        || *alb != before.alb
+        || *albs != before.albs
+        || *duration != before.duration
+        || !weighty(&before.conditions).eq(weighty(conditions))
 }
 
 /// The conditions without their words, times and what only follows the counters.
-fn conditions(list: Option<&Value>) -> Vec<(String, String, String)> {
-    let text = |c: &Value, key: &str| c.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let all = list.and_then(Value::as_array);
-    all.into_iter()
-        .flatten()
-        .filter(|c| !["Available", "Healthy"].contains(&text(c, "type").as_str()))
+fn weighty(all: &[RolloutCondition]) -> impl Iterator<Item = (&str, &str, &str)> {
+    all.iter()
+        .filter(|c| ![conditions::AVAILABLE, conditions::HEALTHY].contains(&c.type_.as_str()))
         .map(|c| {
-            let (mut status, mut reason) = (text(c, "status"), text(c, "reason"));
-            if GOING.contains(&reason.as_str()) {
-                (status, reason) = (String::new(), "going".to_owned());
+            let (type_, status, reason) = (c.type_.as_str(), c.status.as_str(), c.reason.as_str());
+            if type_ == conditions::INVALID_SPEC {
+                // The sentence of a refusal is what the user waits for.
+                (type_, status, c.message.as_str())
+            } else if GOING.contains(&reason) {
+                (type_, "", "going")
+            } else {
+                (type_, status, reason)
             }
-            // The sentence of a refusal is what the user waits for.
-            if text(c, "type") == "InvalidSpec" {
-                reason = text(c, "message");
-            }
-            (text(c, "type"), status, reason)
         })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
+
+    fn status(value: Value) -> RolloutStatus {
+        serde_json::from_value(value).unwrap()
+    }
 
     #[test]
     fn counters_wait_and_decisions_do_not() {
+        let condition = |status: &str, reason: &str, message: &str| {
+            json!([{"type": "Progressing", "status": status, "reason": reason, "message": message,
+                "lastUpdateTime": "2026-01-02T12:00:00Z", "lastTransitionTime": "2026-01-02T12:00:00Z"}])
+        };
         let base = json!({
             "observedGeneration": "1", "phase": "Progressing", "message": "a", "replicas": 1,
-            "conditions": [{"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "message": "x"}],
+            "conditions": condition("True", "ReplicaSetUpdated", "x"),
         });
         let with = |key: &str, value: Value| {
             let mut after = base.clone();
             after[key] = value;
             after
         };
-        let progressing = |status: &str, reason: &str| json!([{"type": "Progressing", "status": status, "reason": reason, "message": "y"}]);
         for (after, want) in [
             (with("replicas", json!(2)), false),
+            (with("HPAReplicas", json!(2)), false),
             (with("message", json!("b")), false),
             (with("phase", json!("Healthy")), true),
             (with("currentStepIndex", json!(1)), true),
             (with("abort", json!(true)), true),
             (
-                with("conditions", progressing("True", "NewReplicaSetCreated")),
+                with("conditions", condition("True", "NewReplicaSetCreated", "y")),
                 false,
             ),
-            (with("conditions", progressing("False", "RolloutAborted")), true),
+            (
+                with("conditions", condition("False", "RolloutAborted", "y")),
+                true,
+            ),
             (with("conditions", json!([])), true),
         ] {
-            assert_eq!(matters(&base, &after), want, "{after}");
+            assert_eq!(
+                matters(&status(base.clone()), &status(after.clone())),
+                want,
+                "{after}"
+            );
         }
         assert!(
-            matters(&json!({}), &base),
+            matters(&status(json!({})), &status(base)),
             "the first status is what autoscalers wait for"
         );
     }

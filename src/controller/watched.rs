@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::api::common::without_managed_fields;
 use crate::api::rollout::{Rollout, RolloutSpec, RolloutStatus};
 use crate::engine::observed::Workload;
 use crate::engine::{Identity, identity};
@@ -56,40 +59,82 @@ impl WatchedRollout {
     }
 }
 
+/// A Rollout on the wire, its parts still text.
+#[derive(Deserialize)]
+struct Wire {
+    #[serde(deserialize_with = "without_managed_fields")]
+    metadata: ObjectMeta,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+}
+
+/// Where the steps stand in the text of a spec.
+#[derive(Deserialize)]
+struct SpecText {
+    strategy: Option<StrategyText>,
+}
+
+#[derive(Deserialize)]
+struct StrategyText {
+    canary: Option<CanaryText>,
+}
+
+#[derive(Deserialize)]
+struct CanaryText {
+    steps: Option<Value>,
+}
+
+/// The steps as they were written.
+fn steps(spec: &str) -> Option<Value> {
+    let spec: SpecText = serde_json::from_str(spec).ok()?;
+    spec.strategy?.canary?.steps
+}
+
+/// Reads a part; the error begins with the path of the field. Keeping track of the path takes longer than the reading, and
+/// almost no object needs it: so it is looked for when the reading has failed.
+fn read<T: DeserializeOwned>(text: &str, at: &str) -> Result<T, String> {
+    serde_json::from_str(text).or_else(|_| {
+        let value: Value = serde_json::from_str(text).map_err(|e| format!("{at}: Invalid value: {e}"))?;
+        serde_path_to_error::deserialize(&value).map_err(|error| {
+            let path = match error.path().to_string() {
+                path if path == "." => at.to_owned(),
+                path => format!("{at}.{path}"),
+            };
+            format!("{path}: Invalid value: {}", error.inner())
+        })
+    })
+}
+
 impl<'de> Deserialize<'de> for WatchedRollout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let steps = value
-            .pointer("/spec/strategy/canary/steps")
-            .filter(|s| !s.is_null())
-            .cloned();
-        match serde_path_to_error::deserialize::<_, Rollout>(&value) {
-            Ok(rollout) => Ok(WatchedRollout {
-                rollout: Arc::new(rollout),
-                malformed: None,
-                steps,
-            }),
-            Err(error) => {
-                let path = error.path().to_string();
-                let malformed = Some(format!("{path}: Invalid value: {}", error.inner()));
-                // Without a name there is nothing to write a condition on; that one is for the watch to report.
-                let metadata = value.get("metadata").cloned().unwrap_or_default();
-                let metadata: ObjectMeta =
-                    serde_json::from_value(metadata).map_err(serde::de::Error::custom)?;
-                let status: Option<RolloutStatus> = value
-                    .get("status")
-                    .cloned()
-                    .and_then(|s| serde_json::from_value(s).ok());
-                let mut rollout = Rollout::new("", RolloutSpec::default());
-                rollout.metadata = metadata;
-                rollout.status = status;
-                Ok(WatchedRollout {
-                    rollout: Arc::new(rollout),
-                    malformed,
-                    steps: None,
-                })
-            }
+        let Wire {
+            metadata,
+            spec: spec_text,
+            status,
+        } = Wire::deserialize(deserializer)?;
+        let spec_text = spec_text.as_ref().map_or("{}", |text| text.get());
+        let spec: Result<RolloutSpec, String> = read(spec_text, "spec");
+        let status: Result<Option<RolloutStatus>, String> =
+            status.map(|text| read(text.get(), "status")).transpose();
+        let mut rollout = Rollout::new("", RolloutSpec::default());
+        rollout.metadata = metadata;
+        let mut malformed = None;
+        match spec {
+            Ok(spec) => rollout.spec = spec,
+            Err(error) => malformed = Some(error),
         }
+        match status {
+            Ok(status) => rollout.status = status,
+            Err(error) => malformed = malformed.or(Some(error)),
+        }
+        if malformed.is_some() {
+            rollout.spec = RolloutSpec::default();
+        }
+        Ok(WatchedRollout {
+            rollout: Arc::new(rollout),
+            steps: steps(spec_text).filter(|_| malformed.is_none()),
+            malformed,
+        })
     }
 }
 

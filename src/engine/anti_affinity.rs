@@ -8,10 +8,13 @@ use super::draft::Draft;
 use super::observed;
 use super::plan::{Intent, ReplicaSetPatch};
 use super::revision::patch_of;
+use crate::api::common::PodTemplate;
 use crate::api::names::labels;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::AntiAffinity;
 
+/// The word without which no template has a term.
+const ANTI_AFFINITY: &str = "podAntiAffinity";
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
@@ -35,14 +38,17 @@ fn wanted(ctx: &Context, against: Option<&str>) -> Option<(&'static str, Value)>
 }
 
 fn update(ctx: &Context, rs: &ReplicaSet, wanted: Option<(&'static str, Value)>, draft: &mut Draft) {
-    let template = &rs.spec.template.0;
+    let stored = &rs.spec.template;
+    if wanted.is_none() && !stored.mentions(ANTI_AFFINITY) {
+        return;
+    }
+    let PodTemplate(mut template) = stored.read();
     let users = context::template(ctx.spec);
-    let found = ours(template, users);
+    let found = ours(&template, users);
     let same = found.iter().map(|(strength, term)| (*strength, summary(term)));
     if same.eq(wanted.iter().map(|(strength, term)| (*strength, summary(term)))) {
         return;
     }
-    let mut template = template.clone();
     take_out(&mut template, users);
     if let Some((strength, term)) = wanted {
         add(&mut template, strength, term);
@@ -232,7 +238,7 @@ mod tests {
         let with = |hash: &str| {
             let mut rs = replica_set("new", 2, 0, 0);
             let (strength, term) = term(&settings(json!({REQUIRED: {}})), hash, "n").unwrap();
-            add(&mut rs.spec.template.0, strength, term);
+            rs.spec.template.edit(|template| add(template, strength, term));
             rs
         };
         let stable = || replica_set("old", 1, 4, 4);
@@ -270,7 +276,8 @@ mod tests {
             "not asked for any more"
         );
         let mut users = spec(Value::Null);
-        users["template"]["spec"]["affinity"] = with("old").spec.template.0["spec"]["affinity"].clone();
+        users["template"]["spec"]["affinity"] =
+            with("old").spec.template.read().0["spec"]["affinity"].clone();
         let kept = plan(
             &world(rollout(&users, &paused), vec![stable(), with("old")]),
             crate::engine::testing::noon(),

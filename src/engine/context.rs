@@ -315,7 +315,7 @@ fn find_new<'a>(observed: &'a Observed, owned: &[&'a ReplicaSet]) -> Option<&'a 
     }
     let same_meaning = |rs: &&ReplicaSet| {
         let injected = observed::ephemeral_metadata(&rs.metadata);
-        identity::equal_by_meaning(desired, &rs.spec.template.0, injected)
+        identity::equal_by_meaning(desired, &rs.spec.template.read().0, injected)
     };
     let Identity {
         pod_hash,

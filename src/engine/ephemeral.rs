@@ -140,8 +140,8 @@ impl Part<'_> {
         }
     }
 
-    fn template_changes(&self) -> MetadataPatch {
-        let (labels, annotations) = (self.template().labels(), self.template().annotations());
+    fn template_changes(&self, template: &PodTemplate) -> MetadataPatch {
+        let (labels, annotations) = (template.labels(), template.annotations());
         self.changes(
             |key, value| has(&labels, key, value),
             |key, value| has(&annotations, key, value),
@@ -153,10 +153,6 @@ impl Part<'_> {
             |k, v| pod.marks.has_label(k, v),
             |k, v| pod.marks.has_annotation(k, v),
         )
-    }
-
-    fn template(&self) -> &PodTemplate {
-        &self.rs.spec.template
     }
 
     /// The record once `changes` are made to the template: what is wanted, and beside it what some pod may still have.
@@ -215,7 +211,8 @@ fn changes(
 /// Brings the templates of the ReplicaSets, and their records, up to date.
 pub(crate) fn templates(ctx: &Context, draft: &mut Draft) {
     for part in parts(ctx) {
-        let changes = part.template_changes();
+        let template = part.rs.spec.template.read();
+        let changes = part.template_changes(&template);
         let next = part.next_record(&changes);
         let recorded = observed::ephemeral_metadata(&part.rs.metadata);
         let annotation = match (is_empty(&next), recorded) {
@@ -230,7 +227,7 @@ pub(crate) fn templates(ctx: &Context, draft: &mut Draft) {
         let key = annotations::EPHEMERAL_METADATA.to_owned();
         draft.intents.push(Intent::PatchReplicaSet(ReplicaSetPatch {
             annotations: annotation.into_iter().map(|value| (key.clone(), value)).collect(),
-            has_template_annotations: !part.template().annotations().is_empty(),
+            has_template_annotations: !template.annotations().is_empty(),
             template: changes,
             ..patch_of(part.rs)
         }));

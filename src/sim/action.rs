@@ -179,7 +179,7 @@ impl Cluster {
         let mut revisions: Vec<(i64, Value)> = self
             .replica_sets
             .all()
-            .map(|(_, rs)| (observed::revision(&rs.metadata), rs.spec.template.0.clone()))
+            .map(|(_, rs)| (observed::revision(&rs.metadata), rs.spec.template.read().0))
             .collect();
         revisions.sort_by_key(|(revision, _)| std::cmp::Reverse(*revision));
         let Some((_, mut template)) = revisions.into_iter().nth(1) else {

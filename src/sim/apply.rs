@@ -201,7 +201,7 @@ impl Cluster {
         let spec = ReplicaSetSpec {
             replicas: Some(0),
             min_ready_seconds: Some(new.min_ready_seconds),
-            template,
+            template: (&template).into(),
         };
         self.replica_sets.put(
             &new.name,

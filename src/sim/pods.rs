@@ -88,12 +88,13 @@ fn min_ready(rs: &ReplicaSet) -> SignedDuration {
 }
 
 /// The image of a ReplicaSet's first container.
-pub(super) fn image_of(rs: &ReplicaSet) -> &str {
-    rs.spec
-        .template
-        .containers()
+pub(super) fn image_of(rs: &ReplicaSet) -> String {
+    let template = rs.spec.template.read();
+    let containers = template.containers();
+    containers
         .first()
         .map_or("", |container| container.image)
+        .to_owned()
 }
 
 impl Cluster {
@@ -157,7 +158,7 @@ impl Cluster {
         let readiness = self
             .setup
             .readiness
-            .get(image_of(rs))
+            .get(&image_of(rs))
             .copied()
             .unwrap_or(Readiness::After(SignedDuration::ZERO));
         let Some(pods) = self.pods.get_mut(name) else {

@@ -121,7 +121,7 @@ impl Cluster {
             let second = |at| Time(crate::engine::duration::whole_second(at));
             let trouble = pod.crashes.then(|| ContainerTrouble {
                 name: "main".to_owned(),
-                image: image_of(rs).to_owned(),
+                image: image_of(rs),
                 waiting: "CrashLoopBackOff".to_owned(),
                 message: String::new(),
                 restarts: 3,

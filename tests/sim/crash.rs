@@ -59,7 +59,7 @@ pub fn deeds(case: &Case, rule: Rule<'_>) -> Result<Deeds, String> {
 fn images(cluster: &Cluster) -> Vec<(String, String)> {
     let image = |(_, rs): (&str, &std::sync::Arc<serin::api::replica_set::ReplicaSet>)| {
         let hash = serin::engine::observed::pod_hash(&rs.metadata).to_owned();
-        (hash, rs.spec.template.containers()[0].image.to_owned())
+        (hash, rs.spec.template.read().containers()[0].image.to_owned())
     };
     cluster.replica_sets.all().map(image).collect()
 }

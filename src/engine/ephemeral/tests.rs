@@ -51,13 +51,15 @@ fn carry_out(world: &mut Observed, seconds: i64) -> Vec<String> {
                     ("labels", patch.template.labels),
                     ("annotations", patch.template.annotations),
                 ] {
-                    let at = &mut rs.spec.template.0["metadata"][part];
-                    for (key, value) in changes {
-                        match value {
-                            Some(value) => at[&key] = json!(value),
-                            None => drop(at.as_object_mut().unwrap().remove(&key)),
+                    rs.spec.template.edit(|template| {
+                        let at = &mut template["metadata"][part];
+                        for (key, value) in changes {
+                            match value {
+                                Some(value) => at[&key] = json!(value),
+                                None => drop(at.as_object_mut().unwrap().remove(&key)),
+                            }
                         }
-                    }
+                    });
                 }
                 for (key, value) in patch.annotations {
                     let all = rs.metadata.annotations.as_mut().unwrap();
@@ -104,7 +106,7 @@ fn carry_out(world: &mut Observed, seconds: i64) -> Vec<String> {
 }
 
 fn template_labels(world: &Observed, index: usize) -> Map {
-    world.replica_sets[index].spec.template.labels()
+    world.replica_sets[index].spec.template.read().labels()
 }
 
 fn recorded(world: &Observed, index: usize) -> Option<Value> {
@@ -192,11 +194,14 @@ fn a_key_of_the_template_comes_back_and_means_no_other_revision() {
         &spec(json!({"canaryMetadata": {"labels": {"role": "canary"}}})),
         &pause,
     ));
-    Arc::make_mut(&mut world.replica_sets[1]).spec.template.0["metadata"]["labels"]["role"] = json!("own");
+    Arc::make_mut(&mut world.replica_sets[1])
+        .spec
+        .template
+        .edit(|template| template["metadata"]["labels"]["role"] = json!("own"));
     carry_out(&mut world, 0);
     assert_eq!(template_labels(&world, 1)["role"], "canary");
     let desired = context::template(&world.rollout.spec);
-    let mut injected = world.replica_sets[1].spec.template.0.clone();
+    let mut injected = world.replica_sets[1].spec.template.read().0;
     injected["spec"] = desired["spec"].clone();
     let record = observed::ephemeral_metadata(&world.replica_sets[1].metadata);
     assert!(equal_by_meaning(desired, &injected, record), "{injected}");

@@ -114,7 +114,9 @@ fn pods_carry_the_metadata_of_their_side() {
         replica_set("old", 1, 4, 4),
         &[("rollout.argoproj.io/ephemeral-metadata", &record)],
     );
-    old.spec.template.0["metadata"]["labels"]["role"] = json!("active");
+    old.spec
+        .template
+        .edit(|template| template["metadata"]["labels"]["role"] = json!("active"));
     let sets = vec![old, replica_set("new", 2, 4, 4)];
     let plan = plan_at(&update(&spec, &json!({"stableRS": "new"}), sets, "new", "new"), 0);
     assert_eq!(label(&plan, "r-new"), Some(Some("active".to_owned())));

@@ -270,7 +270,10 @@ fn a_version_that_another_template_overtakes_is_marked_unless_it_was_stable_once
             // The ReplicaSet of the template.
             replica_set("new", 3, 0, 0),
         ];
-        sets[2].spec.template.0["spec"]["containers"][0]["image"] = json!("a:v2");
+        sets[2]
+            .spec
+            .template
+            .edit(|template| template["spec"]["containers"][0]["image"] = json!("a:v2"));
         let status = json!({"currentPodHash": "between", "stableRS": stable});
         let mut world = update(&json!({}), &status, sets, "old", "between");
         Arc::make_mut(&mut world.rollout).metadata.generation = Some(4);
