@@ -193,6 +193,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_malformed_is_told_whatever_part_it_stands_in() {
+        let read = |object: Value| {
+            let watched: WatchedRollout = serde_json::from_value(object).unwrap();
+            (watched.malformed, watched.rollout.status.is_some())
+        };
+        for (object, want, has_status) in [
+            (json!({"metadata": {"name": "r"}}), None, false),
+            (
+                json!({"metadata": {"name": "r"}, "spec": null, "status": null}),
+                None,
+                false,
+            ),
+            (
+                json!({"metadata": {"name": "r"}, "spec": "all", "status": {"phase": "Healthy"}}),
+                Some("spec: Invalid value: invalid type: string \"all\", expected struct RolloutSpec"),
+                true,
+            ),
+            (
+                json!({"metadata": {"name": "r"}, "spec": {}, "status": {"replicas": "many"}}),
+                Some("status.replicas: Invalid value: invalid type: string \"many\", expected i32"),
+                false,
+            ),
+        ] {
+            assert_eq!(read(object), (want.map(str::to_owned), has_status));
+        }
+    }
+
+    #[test]
+    fn it_is_read_from_a_list_and_from_a_watch() {
+        let one = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "r", "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}]},
+            "spec": {"strategy": {"canary": {"steps": [{"pause": {}}]}}},
+        });
+        let list = json!({"apiVersion": "v1", "kind": "RolloutList", "metadata": {}, "items": [one]});
+        let list: kube::core::ObjectList<WatchedRollout> = serde_json::from_str(&list.to_string()).unwrap();
+        let event = format!(r#"{{"type":"MODIFIED","object":{one}}}"#);
+        let event: kube::core::WatchEvent<WatchedRollout> = serde_json::from_str(&event).unwrap();
+        let kube::core::WatchEvent::Modified(watched) = event else {
+            panic!("{event:?}")
+        };
+        for read in [&list.items[0], &watched] {
+            assert_eq!(read.meta().name.as_deref(), Some("r"));
+            assert_eq!(read.meta().managed_fields, None);
+            assert_eq!(read.identity(None).step_hash, "6b9b86fbd5");
+        }
+    }
+
+    #[test]
     fn steps_are_hashed_as_they_were_written() {
         let watched: WatchedRollout = serde_json::from_value(json!({
             "metadata": {"name": "r"},
