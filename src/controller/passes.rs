@@ -1,18 +1,20 @@
 //! The passes of all kinds: taken from the queues, so many at once, timed and counted.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};
-use futures::{StreamExt, stream};
 use kube::Resource;
 use kube::api::ObjectMeta;
 use kube::runtime::applier;
 use kube::runtime::controller::{self, Action, Config, ReconcileRequest};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use super::error::Error;
 use super::metrics::{Ended, Kind, Metrics};
@@ -49,14 +51,14 @@ pub struct Contexts {
 }
 
 /// Runs the passes of all kinds until `stop`; those under way are finished.
-pub fn run_passes<'a>(
+pub fn run_passes(
     options: &Options,
     stores: &Arc<Stores>,
     queues: Queues,
     contexts: &Contexts,
     metrics: &Arc<Metrics>,
     stop: &watch::Receiver<bool>,
-) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     let Queues {
         rollouts,
         runs,
@@ -113,15 +115,30 @@ pub fn run_passes<'a>(
         Config::default().concurrency(2),
     );
     let [of_rollouts, of_runs, of_services] = [(); 3].map(|()| Arc::clone(metrics));
-    let all = stream::select(
-        rollout_passes.map(move |done| gone(&of_rollouts, Kind::Rollout, done)),
-        run_passes.map(move |done| gone(&of_runs, Kind::AnalysisRun, done)),
-    );
-    let all = stream::select(
-        all,
-        service_passes.map(move |done| gone(&of_services, Kind::Service, done)),
-    );
-    Box::pin(all.for_each(|()| async {}))
+    // A task each: what wakes the passes of one kind is no business of the others.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(rollout_passes.for_each(move |done| {
+        gone(&of_rollouts, Kind::Rollout, done);
+        ready(())
+    }));
+    tasks.spawn(run_passes.for_each(move |done| {
+        gone(&of_runs, Kind::AnalysisRun, done);
+        ready(())
+    }));
+    tasks.spawn(service_passes.for_each(move |done| {
+        gone(&of_services, Kind::Service, done);
+        ready(())
+    }));
+    Box::pin(async move {
+        while let Some(ended) = tasks.join_next().await {
+            // A pass that panics ends the process, as it would without a task of its own.
+            if let Err(panicked) = ended.map_err(JoinError::try_into_panic)
+                && let Ok(panicked) = panicked
+            {
+                resume_unwind(panicked);
+            }
+        }
+    })
 }
 
 /// What is asked for until `stop`.
