@@ -55,7 +55,7 @@ const WATCH: &[&str] = &["list", "watch"];
 
 /// All rights that this program uses. `tests/roles.rs` compares the roles with the calls; this is only what is told at the
 /// start. That to read Secrets is left out: it may be given in some namespaces, or for some names.
-const RIGHTS: [Right; 16] = [
+const RIGHTS: [Right; 18] = [
     right(GROUP, "rollouts", &["get", "list", "watch", "patch"], ""),
     Right {
         subresource: "status",
@@ -102,6 +102,24 @@ const RIGHTS: [Right; 16] = [
         &["get", "list", "watch"],
         "a workloadRef to a Deployment does not work",
     ),
+    Right {
+        subresource: "finalizers",
+        ..right(
+            GROUP,
+            "rollouts",
+            &["update"],
+            "no ReplicaSet can be made where the API server runs OwnerReferencesPermissionEnforcement",
+        )
+    },
+    Right {
+        subresource: "finalizers",
+        ..right(
+            GROUP,
+            "analysisruns",
+            &["update"],
+            "analyses with a job end in Error where the API server runs OwnerReferencesPermissionEnforcement",
+        )
+    },
     right(
         "",
         "podtemplates",
