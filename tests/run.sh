@@ -19,7 +19,7 @@ cluster=tests/cluster/cluster
 ours='^(test-.*|serin-takeover|serin-analysis|serin-test-node)$'
 
 # A cluster or a demo of the user's is none of the tests' business.
-unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
+unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE SERIN_APISERVER_FLAGS
 
 go_modules() { git ls-files '*go.mod' | xargs -n 1 dirname; }
 

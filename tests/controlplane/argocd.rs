@@ -47,8 +47,14 @@ impl World {
     }
 }
 
-/// The health of every version of a Rollout that was seen, each change once.
-fn healths(record: &Record) -> Vec<String> {
+/// The health of every version of a Rollout, each change once: from the one before an update, with which the record begins, to
+/// one that is so.
+async fn healths(world: &World, record: &Record, is: impl Fn(&Value) -> bool) -> Vec<String> {
+    world
+        .until("a record up to the end", async || {
+            record.applied().last().is_some_and(&is).then_some(())
+        })
+        .await;
     let mut all: Vec<String> = record.applied().iter().map(|o| health(o).0).collect();
     all.dedup();
     all
@@ -69,14 +75,8 @@ fn a_canary_is_never_healthy_between_its_beginning_and_its_end() {
         world.shows(NAME, "Suspended", "CanaryPauseStep").await;
         world.promote_full(NAME).await;
         world.healthy(NAME).await;
-        // The record begins with the version before the update.
-        world
-            .until("a record up to the end", async || {
-                record.applied().last().is_some_and(is_healthy).then_some(())
-            })
-            .await;
         let want = ["Healthy", "Progressing", "Suspended", "Progressing", "Healthy"];
-        assert_eq!(healths(&record), want);
+        assert_eq!(healths(&world, &record, is_healthy).await, want);
 
         world.set_image(NAME, "app:v3").await;
         world.paused_at(NAME, 1).await;
@@ -174,13 +174,9 @@ fn a_change_of_the_workload_that_is_referred_to_is_no_moment_healthy() {
             })
             .await;
         world.shows(NAME, "Suspended", "CanaryPauseStep").await;
-        world
-            .until("a record up to the pause", async || {
-                let last = record.applied().pop()?;
-                (last["status"]["phase"] == "Paused").then_some(())
-            })
-            .await;
-        assert_eq!(healths(&record), ["Healthy", "Progressing", "Suspended"]);
+        let is_paused = |r: &Value| r["status"]["phase"] == "Paused";
+        let all = healths(&world, &record, is_paused).await;
+        assert_eq!(all, ["Healthy", "Progressing", "Suspended"]);
     });
 }
 
@@ -196,13 +192,8 @@ fn a_blue_green_update_is_healthy_when_it_is_switched() {
         world.shows(NAME, "Suspended", "BlueGreenPause").await;
         world.promote(NAME).await;
         world.healthy(NAME).await;
-        world
-            .until("a record up to the end", async || {
-                record.applied().last().is_some_and(is_healthy).then_some(())
-            })
-            .await;
         let want = ["Healthy", "Progressing", "Suspended", "Progressing", "Healthy"];
-        assert_eq!(healths(&record), want);
+        assert_eq!(healths(&world, &record, is_healthy).await, want);
     });
 }
 

@@ -83,15 +83,7 @@ fn a_deployment_goes_when_the_rollout_is_out_and_its_changes_are_updates() {
         assert!(asked.iter().all(|n| *n == 0), "at once and not before: {asked:?}");
 
         let changed = world.set_deployment_image("app:v2").await;
-        let generation = number(&changed, "/metadata/generation").to_string();
-        let rollout = world
-            .until_rollout(NAME, "paused with the new template", |r| {
-                is_observed(r)
-                    && r["status"]["phase"] == "Paused"
-                    && text(r, "/status/workloadObservedGeneration") == generation
-            })
-            .await;
-        assert_eq!(annotation(&rollout, GENERATION), generation);
+        let rollout = paused_with(&world, &changed).await;
         assert_eq!(annotation(&rollout, "rollout.argoproj.io/revision"), "2");
         for field in ["template", "selector"] {
             assert_eq!(
@@ -196,6 +188,20 @@ fn a_pod_template_is_referred_to_by_a_rollout_with_a_selector() {
     });
 }
 
+/// The Rollout when it is paused with the template of the workload as it is now.
+async fn paused_with(world: &World, workload: &Value) -> Value {
+    let generation = number(workload, "/metadata/generation").to_string();
+    let rollout = world
+        .until_rollout(NAME, "paused with the new template", |r| {
+            is_observed(r)
+                && r["status"]["phase"] == "Paused"
+                && text(r, "/status/workloadObservedGeneration") == generation
+        })
+        .await;
+    assert_eq!(annotation(&rollout, GENERATION), generation);
+    rollout
+}
+
 /// A change of the workload's template is an update of the Rollout.
 async fn goes_on_with_the_workload(world: &World, kind: Kind, template: &str) {
     let path = format!("{template}/spec/containers/0/image");
@@ -206,15 +212,7 @@ async fn goes_on_with_the_workload(world: &World, kind: Kind, template: &str) {
             json!([{"op": "replace", "path": path, "value": "app:v2"}]),
         )
         .await;
-    let generation = number(&changed, "/metadata/generation").to_string();
-    let rollout = world
-        .until_rollout(NAME, "paused with the new template", |r| {
-            is_observed(r)
-                && r["status"]["phase"] == "Paused"
-                && text(r, "/status/workloadObservedGeneration") == generation
-        })
-        .await;
-    assert_eq!(annotation(&rollout, GENERATION), generation);
+    paused_with(world, &changed).await;
     world.promote(NAME).await;
     world.healthy(NAME).await;
     world.until_scales(NAME, &[0, 2]).await;
