@@ -18,6 +18,7 @@ mod runbook;
 #[path = "chart/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -29,7 +30,7 @@ fn documented() -> Vec<PathBuf> {
     let all = std::fs::read_dir(root("charts/serin/ci")).unwrap();
     let mut all: Vec<PathBuf> = all.map(|entry| entry.unwrap().path()).collect();
     all.sort();
-    assert!(all.len() >= 6, "{all:?}");
+    assert!(all.len() >= 7, "{all:?}");
     all
 }
 
@@ -89,6 +90,27 @@ fn a_pod_that_is_not_restricted_would_be_refused() {
     ]);
     let refusal = world.try_accept(&pod(&manifests).to_string()).unwrap_err();
     assert!(refusal.contains("violates PodSecurity \"restricted"), "{refusal}");
+}
+
+/// The paths of all values, those of maps and lists too.
+fn paths(value: &Value, at: &str, all: &mut BTreeSet<String>) {
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let path = format!("{at}.{key}");
+        paths(inner, &path, all);
+        all.insert(path);
+    }
+}
+
+#[test]
+fn every_value_is_set_in_some_documented_set() {
+    let read = |path: &PathBuf| documents(&std::fs::read_to_string(path).unwrap()).remove(0);
+    let (mut there, mut set) = (BTreeSet::new(), BTreeSet::new());
+    paths(&read(&root("charts/serin/values.yaml")), "", &mut there);
+    for values in documented() {
+        paths(&read(&values), "", &mut set);
+    }
+    let never: Vec<_> = there.difference(&set).collect();
+    assert!(there.len() > 80 && never.is_empty(), "{never:?}");
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod support;
 mod actions;
 #[path = "controlplane/analysis.rs"]
 mod analysis;
+#[path = "controlplane/argocd.rs"]
+mod argocd;
 #[path = "controlplane/blue_green.rs"]
 mod blue_green;
 #[path = "controlplane/cost.rs"]

@@ -19,12 +19,12 @@ cluster=tests/cluster/cluster
 ours='^(test-.*|serin-takeover|serin-analysis|serin-test-node)$'
 
 # A cluster or a demo of the user's is none of the tests' business.
-unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE
+unset KUBECONFIG KEEP DEMO_IMAGE PROMETHEUS_ADDRESS ARGO_ROLLOUTS_PROMETHEUS_ADDRESS POD_NAMESPACE SERIN_APISERVER_FLAGS
 
 go_modules() { git ls-files '*go.mod' | xargs -n 1 dirname; }
 
 # Modules of our own code only: the rest are lists of versions to build from.
-go_programs() { printf '%s\n' examples/demo/app tests/cluster/httpd tests/cluster/pause; }
+go_programs() { printf '%s\n' examples/demo/app tests/cluster/httpd tests/cluster/pause tests/cluster/argocd; }
 
 stage_fmt() {
   cargo fmt -- --check -l
@@ -57,7 +57,7 @@ targets() {
 }
 
 stage_controlplane() {
-  tests/cluster/build.sh fake prometheus helm
+  tests/cluster/build.sh fake prometheus helm argocd
   PATH=$(part_dir prometheus):$PATH
   local tests
   # Those two come after the others, and only when asked for.

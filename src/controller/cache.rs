@@ -12,6 +12,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
 
 use super::metrics::Metrics;
 use super::retry::Retry;
@@ -157,16 +158,15 @@ where
         slim: impl Fn(&mut K) + Send + Sync + 'static,
         changed: impl Fn(Change<K>) + Send,
     ) {
-        let stream = watcher::watcher(api, config)
-            .backoff(Retry::of(&K::kind(&())))
-            .modify(move |object| {
-                object.meta_mut().managed_fields = None;
-                slim(object);
-            });
+        let stream = watcher::watcher(api, config).modify(move |object| {
+            object.meta_mut().managed_fields = None;
+            slim(object);
+        });
         self.follow_changes(stream, changed, || {}).await;
     }
 
-    /// Takes the events of a watch until it ends. `filled` is told each time the store holds all that there is.
+    /// Takes the events of a watch until it ends; after each failure it is left alone for a while. `filled` is told each time
+    /// the store holds all that there is.
     pub async fn follow(
         &mut self,
         stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
@@ -186,7 +186,9 @@ where
         let kind = K::kind(&()).into_owned();
         pin_mut!(stream);
         let mut failing = false;
+        let mut retry = Retry::of(&kind);
         while let Some(event) = stream.next().await {
+            let wait = retry.after(&event, Instant::now());
             if let (Err(_), Some(metrics)) = (&event, &self.metrics) {
                 metrics.watch_failed(&kind);
             }
@@ -203,6 +205,9 @@ where
                     tracing::warn!(%kind, %error, "the watch failed; trying again");
                 }
                 Err(error) => tracing::debug!(%kind, %error, "the watch still fails"),
+            }
+            if let Some(wait) = wait {
+                sleep(wait).await;
             }
         }
     }

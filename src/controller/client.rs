@@ -7,8 +7,12 @@
 //! The lease is never held back: a queue of other calls must not cost the leadership. Nor is an eviction's 429 the API
 //! server's own: it is a PodDisruptionBudget that refuses one pod.
 //!
+//! A watch is begun once a second at most. The library begins one that has ended anew without a wait, and who ends every
+//! watch at once, such as a proxy in between, would be asked without an end.
+//!
 //! [ADR 0010]: ../../../docs/adr/0010-no-client-limit.md
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +32,9 @@ use super::metrics::Metrics;
 /// that it is refused.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
+/// The least time between two beginnings of the same watch.
+const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
+
 /// How many calls a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
@@ -42,6 +49,7 @@ pub fn client(config: Config, limit: Option<Limit>, metrics: Arc<Metrics>) -> Re
     let gate = Arc::new(Gate {
         bucket: limit.map(|limit| tokio::sync::Mutex::new(Bucket::full(limit, Instant::now()))),
         rest_until: Mutex::new(None),
+        begun: Mutex::default(),
         metrics,
     });
     Ok(ClientBuilder::try_from(config)?
@@ -86,6 +94,8 @@ struct Gate {
     /// Its lock is fair: calls take their turn in the order in which they came.
     bucket: Option<tokio::sync::Mutex<Bucket>>,
     rest_until: Mutex<Option<Instant>>,
+    /// When each watch was begun last, by what is watched.
+    begun: Mutex<HashMap<String, Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -109,6 +119,19 @@ impl Gate {
         }
     }
 
+    /// How long this call has to wait because it begins a watch that was begun a moment ago.
+    fn watch_wait(&self, uri: &Uri, now: Instant) -> Duration {
+        let Some(watched) = watched(uri) else {
+            return Duration::ZERO;
+        };
+        let mut begun = self.begun.lock();
+        let at = begun
+            .get(&watched)
+            .map_or(now, |last| now.max(*last + BETWEEN_WATCHES));
+        begun.insert(watched, at);
+        at - now
+    }
+
     fn answered<B>(&self, uri: &Uri, answer: &Response<B>) {
         if answer.status() != StatusCode::TOO_MANY_REQUESTS || uri.path().ends_with("/eviction") {
             return;
@@ -120,6 +143,17 @@ impl Gate {
             *self.rest_until.lock() = Some(Instant::now() + rest);
         }
     }
+}
+
+/// What a call watches, if it begins a watch: path and query without the version from which it goes on.
+fn watched(uri: &Uri) -> Option<String> {
+    let pairs: Vec<&str> = uri.query()?.split('&').collect();
+    pairs.contains(&"watch=true").then(|| {
+        let lasting = pairs
+            .into_iter()
+            .filter(|pair| !pair.starts_with("resourceVersion="));
+        format!("{}?{}", uri.path(), lasting.collect::<Vec<_>>().join("&"))
+    })
 }
 
 fn is_lease(uri: &Uri) -> bool {
@@ -169,6 +203,10 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             if !is_lease(&uri) {
+                let wait = gate.watch_wait(&uri, Instant::now());
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
                 gate.turn().await;
             }
             let answer = answer.await;

@@ -24,7 +24,9 @@ use tokio::time::{sleep, timeout};
 
 use super::apply::call;
 use super::cache::{Cache, cache};
+use super::client::client;
 use super::error::Error;
+use super::metrics::Metrics;
 use super::process::Options;
 use super::watches::Triggers;
 use super::{FIELD_MANAGER, clock};
@@ -92,7 +94,7 @@ impl Jobs {
         let (kubeconfig, namespace) = (filled(kubeconfig), filled(namespace));
         let client = match &kubeconfig {
             None => client.clone(),
-            Some(path) => other_cluster(path).await?,
+            Some(path) => other_cluster(path, metrics).await?,
         };
         let (jobs, job_feed) = cache::<Job>();
         let (pods, pod_feed) = cache::<Pod>();
@@ -347,7 +349,7 @@ fn later(stored: &Measurement, now: Timestamp) -> Measurement {
     }
 }
 
-async fn other_cluster(path: &str) -> anyhow::Result<Client> {
+async fn other_cluster(path: &str, metrics: &Arc<Metrics>) -> anyhow::Result<Client> {
     use anyhow::Context as _;
     let what = || format!("cannot use {path}, the kubeconfig for the Jobs of analyses");
     let file = kube::config::Kubeconfig::read_from(path).with_context(what)?;
@@ -355,7 +357,7 @@ async fn other_cluster(path: &str) -> anyhow::Result<Client> {
         .await
         .with_context(what)?;
     config.default_retry = false;
-    Client::try_from(config).with_context(what)
+    client(config, None, Arc::clone(metrics)).with_context(what)
 }
 
 fn api<K>(client: &Client, namespace: Option<&String>) -> Api<K>

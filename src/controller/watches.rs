@@ -89,7 +89,7 @@ pub(super) fn start_watches(
         }
         // Whether some Service is abandoned by it now: to look over them all is dear, and what is written most is the status.
         for service in known.store().state() {
-            if services::manager(&service) == r.rollout.metadata.name.as_deref() {
+            if is_managed_by(&service, &r.rollout.metadata) {
                 send(&service_queue, ObjectRef::from_obj(service.as_ref()));
             }
         }
@@ -210,6 +210,11 @@ pub(super) fn start_watches(
         cluster_templates,
         workloads,
     }
+}
+
+/// Whether a Service says that this Rollout manages it.
+fn is_managed_by(service: &Service, rollout: &ObjectMeta) -> bool {
+    service.metadata.namespace == rollout.namespace && services::manager(service) == rollout.name.as_deref()
 }
 
 /// The queue lives as long as the process; at its end nobody listens any more.

@@ -28,7 +28,6 @@ use super::apply::call;
 use super::cache::{Cache, Feed, cache};
 use super::error::Error;
 use super::metrics::Metrics;
-use super::retry::Retry;
 use super::watched::WatchedRollout;
 use crate::api::common;
 use crate::api::names::WorkloadKind;
@@ -119,7 +118,7 @@ where
         async move {
             while needed.wait_for(|needed| *needed).await.is_ok() {
                 let stream = watcher::watcher(api.clone(), watcher::Config::default());
-                let stream = stream.backoff(Retry::of(kind.as_str())).modify(|object| {
+                let stream = stream.modify(|object| {
                     let meta = &mut object.metadata;
                     (meta.managed_fields, meta.annotations, meta.labels) = (None, None, None);
                     (meta.owner_references, meta.finalizers) = (None, None);

@@ -2,7 +2,7 @@
 
 use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
-use super::observed;
+use super::observed::{self, RefusalKind};
 use super::pods;
 use super::{blue_green, restart, services, steps};
 use crate::api::names::conditions::{REPLICA_FAILURE, TRUE};
@@ -107,9 +107,19 @@ fn step(ctx: &Context, draft: &Draft) -> Option<String> {
     Some(format!("step {} of {} ({what})", index + 1, steps.len()))
 }
 
-/// What stands in the way: pods that cannot be made, or the oldest one that cannot start; those of the new revision first.
+/// What stands in the way: a ReplicaSet or pods that cannot be made, or the oldest pod that cannot start; those of the new
+/// revision first.
 /// A pod that merely takes its time is not named: names that come and go would only make noise.
 pub(crate) fn obstacle(ctx: &Context, draft: &Draft) -> Option<String> {
+    let denied = ctx.observed.refusal.as_ref().filter(|refusal| {
+        refusal.kind == RefusalKind::Denied && refusal.pod_hash == ctx.observed.identity.pod_hash
+    });
+    if let Some(refusal) = denied.filter(|_| ctx.new.is_none()) {
+        return Some(format!(
+            "waiting for a ReplicaSet that cannot be made ({})",
+            refusal.message
+        ));
+    }
     if let Some(failure) = find_condition(&draft.status, REPLICA_FAILURE).filter(|c| c.status == TRUE) {
         return Some(format!(
             "waiting for pods that cannot be made ({})",

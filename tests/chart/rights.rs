@@ -59,28 +59,19 @@ fn the_controller_may_do_what_the_tests_need_and_no_more() {
     assert_eq!(tested.remove(&key("", "secrets", "")), Some(set(&["get"])));
     // The same, but in the controller's own namespace only.
     let leases = key("coordination.k8s.io", "leases", "");
-    let mut given = rights_of(&template(&[]));
+    let given = rights_of(&template(&[]));
     assert_eq!(given.get(&leases), tested.get(&leases));
     let manifests = documents(&template(&[]));
     let role = manifests.iter().find(|object| object["kind"] == "Role").unwrap();
     assert_eq!(role["metadata"]["namespace"], NAMESPACE);
     assert_eq!(role["rules"].as_array().unwrap().len(), 1, "{role:#}");
     assert_eq!(role["rules"][0]["resources"], json!(["leases"]));
-    // Asked by an admission plugin that the test clusters do not run.
-    for resource in ["rollouts/finalizers", "analysisruns/finalizers"] {
-        tested.remove(&key("argoproj.io", resource, ""));
-        assert_eq!(
-            given.remove(&key("argoproj.io", resource, "")),
-            Some(set(&["update"]))
-        );
-    }
     assert_eq!(given, tested);
 
     // For one namespace the same, but for the kind that has none; and its Secrets, by name.
     tested.remove(&key("argoproj.io", "clusteranalysistemplates", ""));
     tested.insert(key("", "secrets", ""), set(&["get"]));
-    let mut namespaced = rights_of(&template(&["--values", "charts/serin/ci/namespaced-values.yaml"]));
-    namespaced.retain(|(_, resource, _), _| !resource.ends_with("/finalizers"));
+    let namespaced = rights_of(&template(&["--values", "charts/serin/ci/namespaced-values.yaml"]));
     assert_eq!(namespaced, tested);
 }
 

@@ -7,13 +7,21 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::proxy::{Fault, Proxy, Watches};
+use crate::support::proxy::{Call, Fault, Proxy, Watches};
 use crate::support::record::{Change, Record};
 use crate::support::world::{REPLICA_SET, ROLLOUT, World, annotation, isolated, say, text};
 use crate::support::{Controller, canary, http, rollout, web_template};
 
 /// The watches of a controller without a workloadRef.
 const WATCHES: usize = 10;
+
+/// Some of the lists that watches begin with, of kinds that nothing else lists.
+const LISTED: [&str; 4] = [
+    "GET /apis/argoproj.io/v1alpha1/rollouts",
+    "GET /apis/argoproj.io/v1alpha1/analysisruns",
+    "GET /apis/apps/v1/replicasets",
+    "GET /api/v1/services",
+];
 
 /// What was seen of one Rollout.
 pub struct Seen {
@@ -117,11 +125,16 @@ fn under(name: &str, fault: Fault, lasts: Duration, most: usize) {
         proxy.set(fault);
         sleep(lasts).await;
         proxy.set(Fault::None);
-        let calls = proxy.calls_since(began).len();
+        let all = own_calls(&proxy, began, &world);
+        let calls = all.len();
         say(&format!("ring 3: {fault:?} for {lasts:?}: {calls} calls"));
         check_end(&world, &seen).await;
         assert!(calls > 0, "nothing was asked: the fault was not seen");
-        assert!(calls <= most, "{calls} calls within {lasts:?} under {fault:?}");
+        assert!(
+            calls <= most,
+            "{calls} calls within {lasts:?} under {fault:?}: {:#?}",
+            counted(&all)
+        );
         assert_eq!(
             controller
                 .metric("serin_passes_total", r#"outcome="terminal""#)
@@ -131,8 +144,26 @@ fn under(name: &str, fault: Fault, lasts: Duration, most: usize) {
     });
 }
 
-/// The most calls within a fault of half a minute or less: some 50 to 150 were seen. Who asks in circles makes thousands.
-const CALM: usize = 300;
+/// The calls since, without those about the Services of other tests, which switch theirs meanwhile: each is looked at once.
+fn own_calls(proxy: &Proxy, since: Instant, world: &World) -> Vec<Call> {
+    let own = format!("/namespaces/{}/", world.namespace);
+    let mut calls = proxy.calls_since(since);
+    calls.retain(|call| !call.line.contains("/namespaces/") || call.line.contains(&own));
+    calls
+}
+
+/// The calls by method and path.
+fn counted(calls: &[Call]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for call in calls {
+        *counts.entry(call.line.as_str()).or_default() += 1;
+    }
+    counts
+}
+
+/// The most calls within a fault of half a minute or less: some six of each watch and of each object's passes, and a few
+/// events. Who asks for each list every second makes 300, and who asks in circles thousands.
+const CALM: usize = 150;
 
 // A watch that fails is tried again after some 1, 2, 4 and 8 s, and so is the pass of a Rollout and of its run; the rest of
 // the bounds is for events, and for calls that were under way.
@@ -192,6 +223,62 @@ fn watches_closed_every_second_lose_nothing() {
             others <= 60 + 8 * seconds,
             "{others} calls beside the watches in {seconds} s"
         );
+    });
+}
+
+/// As a proxy in between does it that has lost its way. Nothing is seen meanwhile, and nobody asks in circles.
+#[test]
+fn watches_closed_at_once_are_begun_once_a_second() {
+    isolated("closed-at-once", |world| async move {
+        let (proxy, _controller) = through(&world).await;
+        let seen = begin(&world).await;
+        let began = Instant::now();
+        proxy.set_watches(Watches::Closed(Duration::ZERO));
+        sleep(Duration::from_secs(10)).await;
+        proxy.set_watches(Watches::Fine);
+        let all = own_calls(&proxy, began, &world);
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+        let watches = all.iter().filter(|call| call.is_watch).count();
+        say(&format!(
+            "ring 3: watches closed at once for {seconds} s: {watches} watches, {} other calls",
+            all.len() - watches
+        ));
+        assert!(watches >= 2 * WATCHES, "{watches} watches: they were not closed");
+        assert!(watches <= WATCHES * (seconds + 1), "{:#?}", counted(&all));
+        assert!(all.len() - watches <= 60, "{:#?}", counted(&all));
+        check_end(&world, &seen).await;
+    });
+}
+
+/// After an outage a watch is too old to go on, and begins anew with a list. One that fails is asked for later each time.
+#[test]
+fn lists_that_fail_are_not_asked_for_in_circles() {
+    isolated("lists-broken", |world| async move {
+        let (proxy, _controller) = through(&world).await;
+        let seen = begin(&world).await;
+        let told = Instant::now();
+        proxy.set_watches(Watches::Gone(Duration::ZERO));
+        world
+            .until("each watch told that it is too old", async || {
+                let calls = proxy.calls_since(told);
+                (calls.iter().filter(|call| call.is_watch).count() >= WATCHES).then_some(())
+            })
+            .await;
+        let began = Instant::now();
+        proxy.set(Fault::Broken);
+        sleep(Duration::from_secs(30)).await;
+        let all = own_calls(&proxy, began, &world);
+        proxy.set_watches(Watches::Fine);
+        proxy.set(Fault::None);
+        let is_list = |call: &&Call| !call.is_watch && LISTED.contains(&call.line.as_str());
+        let lists = all.iter().filter(is_list).count();
+        say(&format!(
+            "ring 3: lists that fail for 30 s: {lists} of {} calls",
+            all.len()
+        ));
+        assert!(lists >= 5, "the lists were not asked for: {:#?}", counted(&all));
+        assert!(all.len() <= CALM, "{:#?}", counted(&all));
+        check_end(&world, &seen).await;
     });
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use crate::support::audit::Audit;
 use crate::support::bounds::Bounds;
+use crate::support::controller::SHARED_USER;
 use crate::support::record::Record;
 use crate::support::world::{POD, REPLICA_SET, ROLLOUT, SERVICE, annotation, number, text};
 use crate::support::{World, canary, rollout, scenario};
@@ -142,6 +144,50 @@ fn both_services_lead_to_pods_that_answer_at_every_moment() {
             }
         }
         assert!(looks > 20, "{looks} looks");
+    });
+}
+
+/// Watched are the ReplicaSets with a hash: one without is met when the new one is to get its name.
+#[test]
+fn a_name_that_a_replica_set_without_a_hash_has_is_looked_at_and_left_alone() {
+    scenario("name-taken", |world| async move {
+        // A first life tells the name.
+        world.deployed(rollout(NAME, 1, half())).await;
+        let first = world.replica_sets(NAME).await;
+        let name = text(&first[0], "/metadata/name").to_owned();
+        world.delete(ROLLOUT, NAME).await;
+        world
+            .until("the first ReplicaSet gone", async || {
+                let found = world.api(REPLICA_SET).get_opt(&name).await.unwrap();
+                found.is_none().then_some(())
+            })
+            .await;
+        let labels = json!({"of": "somebody-else"});
+        let container = json!({"name": "other", "image": "other:v1"});
+        world
+            .create_kind(
+                REPLICA_SET,
+                json!({
+                    "apiVersion": "apps/v1",
+                    "kind": "ReplicaSet",
+                    "metadata": {"name": name},
+                    "spec": {
+                        "replicas": 1,
+                        "selector": {"matchLabels": labels},
+                        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+                    },
+                }),
+            )
+            .await;
+        let theirs = world.get(REPLICA_SET, &name).await;
+        let audit = Audit::of(world.cluster, SHARED_USER);
+        let again = world.deployed(rollout(NAME, 1, half())).await;
+        assert_eq!(number(&again, "/status/collisionCount"), 1);
+        let ours = world.replica_sets(NAME).await;
+        assert_eq!(ours.len(), 1);
+        assert_ne!(ours[0]["metadata"]["name"], name.as_str());
+        assert_eq!(world.get(REPLICA_SET, &name).await["spec"], theirs["spec"]);
+        assert_eq!(audit.counts(&world.namespace)["get replicasets"], 1);
     });
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::audit::Audit;
 use crate::support::cluster::{Cluster, ROLES, root};
-use crate::support::world::{self, LEASE, World, isolated, say, text};
+use crate::support::world::{self, ANALYSIS_RUN, LEASE, World, is_observed, isolated, say, text};
 use crate::support::{Controller, Run, canary, http, rollout, web_template};
 
 /// The rules of the suite's ClusterRole.
@@ -210,6 +210,71 @@ fn a_role_of_one_namespace_is_enough_for_one_namespace() {
         ));
         assert!(own > 30, "{all:#?}");
     });
+}
+
+fn enforcing() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let flags = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
+        let cluster = Cluster::with_flags("test-owners", flags);
+        cluster.install();
+        cluster
+    })
+}
+
+/// Some clusters let nobody block the deletion of an owner who has no right to: it is told at the start, and said of the
+/// Rollout.
+#[test]
+fn without_the_right_that_owners_need_no_replica_set_is_made_and_it_is_said_why() {
+    world::run(enforcing(), "finalizers", "finalizers", |world| async move {
+        let user = format!("serin-{}", world.namespace);
+        let mut most = rules();
+        most.retain(|rule| rule["resources"][0] != "rollouts/finalizers");
+        assert_eq!(most.len() + 1, rules().len());
+        world.allow(&user, &most, true);
+        let run = Run {
+            kubeconfig: Some(world.cluster.stranger_kubeconfig(&user)),
+            user: user.clone(),
+            ..world.controller_run()
+        };
+        let controller = Controller::start(world.cluster, &run);
+        controller.ready().await;
+        let log = std::fs::read_to_string(&controller.log).unwrap();
+        for right in ["rollouts", "analysisruns"] {
+            let told = format!("update {right}.argoproj.io/finalizers");
+            assert!(log.contains(&told), "{log}");
+        }
+        world
+            .create(rollout("app", 1, canary(&json!([{"setWeight": 50}]))))
+            .await;
+        let want = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on";
+        world
+            .until_rollout("app", "refused", |r| {
+                text(r, "/status/message").contains(want) && is_observed(r)
+            })
+            .await;
+        assert!(world.replica_sets("app").await.is_empty());
+        let container = json!({"name": "check", "image": "check:v1"});
+        let job =
+            json!({"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}});
+        world
+            .create(json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": {"name": "check"},
+                "spec": {"metrics": [{"name": "job", "consecutiveErrorLimit": 0, "provider": {"job": job}}]},
+            }))
+            .await;
+        world
+            .until("a run that says why it has no Job", async || {
+                let run = world.get(ANALYSIS_RUN, "check").await;
+                (run["status"]["phase"] == "Error" && text(&run, "/status/message").contains(want))
+                    .then_some(())
+            })
+            .await;
+        // A denial is asked again within half a minute.
+        world.allow(&user, &rules(), true);
+        world.healthy("app").await;
+    });
+    enforcing().down();
 }
 
 /// Ready is who could take over at once: the standby too. Told to stop, a process finishes and gives the lease back.

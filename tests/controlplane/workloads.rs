@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::support::audit::Audit;
 use crate::support::bounds::Bounds;
-use crate::support::world::{DEPLOYMENT, REPLICA_SET, annotation, is_degraded, is_observed, number, text};
+use crate::support::controller::SHARED_USER;
+use crate::support::world::{
+    DEPLOYMENT, Kind, POD_TEMPLATE, REPLICA_SET, annotation, is_degraded, is_observed, number, text,
+};
 use crate::support::{World, canary, scenario};
 
 const NAME: &str = "web";
@@ -79,15 +83,7 @@ fn a_deployment_goes_when_the_rollout_is_out_and_its_changes_are_updates() {
         assert!(asked.iter().all(|n| *n == 0), "at once and not before: {asked:?}");
 
         let changed = world.set_deployment_image("app:v2").await;
-        let generation = number(&changed, "/metadata/generation").to_string();
-        let rollout = world
-            .until_rollout(NAME, "paused with the new template", |r| {
-                is_observed(r)
-                    && r["status"]["phase"] == "Paused"
-                    && text(r, "/status/workloadObservedGeneration") == generation
-            })
-            .await;
-        assert_eq!(annotation(&rollout, GENERATION), generation);
+        let rollout = paused_with(&world, &changed).await;
         assert_eq!(annotation(&rollout, "rollout.argoproj.io/revision"), "2");
         for field in ["template", "selector"] {
             assert_eq!(
@@ -140,6 +136,86 @@ fn a_deployment_stays_where_nothing_is_said() {
             .collect();
         assert!(asked.iter().all(|n| *n == 1), "{asked:?}");
     });
+}
+
+#[test]
+fn a_replica_set_is_referred_to_as_a_deployment_is() {
+    scenario("workload-set", |world| async move {
+        let mut set = deployment(1);
+        set["kind"] = json!("ReplicaSet");
+        world.create_kind(REPLICA_SET, set).await;
+        let audit = Audit::of(world.cluster, SHARED_USER);
+        let mut object = referring(2, "never");
+        object["spec"]["workloadRef"]["kind"] = json!("ReplicaSet");
+        world.deployed(object).await;
+        goes_on_with_the_workload(&world, REPLICA_SET, "/spec/template").await;
+        let set = world.get(REPLICA_SET, NAME).await;
+        assert_eq!(number(&set, "/spec/replicas"), 1, "it is its owner's business");
+        assert_eq!(set["metadata"]["ownerReferences"], Value::Null);
+        let reads = audit.counts(&world.namespace)["get replicasets"];
+        assert_eq!(reads, 2, "once for each generation");
+    });
+}
+
+#[test]
+fn a_pod_template_is_referred_to_by_a_rollout_with_a_selector() {
+    scenario("workload-template", |world| async move {
+        world
+            .create_kind(
+                POD_TEMPLATE,
+                json!({
+                    "apiVersion": "v1",
+                    "kind": "PodTemplate",
+                    "metadata": {"name": NAME},
+                    "template": deployment(1)["spec"]["template"],
+                }),
+            )
+            .await;
+        let audit = Audit::of(world.cluster, SHARED_USER);
+        let mut object = referring(2, "never");
+        object["spec"]["workloadRef"] = json!({"apiVersion": "v1", "kind": "PodTemplate", "name": NAME});
+        // There is none that could be taken from it.
+        world.create(object).await;
+        world
+            .until_rollout(NAME, "invalid", |r| is_degraded(r, "spec.selector"))
+            .await;
+        let selector = json!({"spec": {"selector": {"matchLabels": {"app": NAME}}}});
+        world.patch(NAME, selector).await;
+        world.healthy(NAME).await;
+        goes_on_with_the_workload(&world, POD_TEMPLATE, "/template").await;
+        let reads = audit.counts(&world.namespace)["get podtemplates"];
+        assert_eq!(reads, 2, "once for each generation");
+    });
+}
+
+/// The Rollout when it is paused with the template of the workload as it is now.
+async fn paused_with(world: &World, workload: &Value) -> Value {
+    let generation = number(workload, "/metadata/generation").to_string();
+    let rollout = world
+        .until_rollout(NAME, "paused with the new template", |r| {
+            is_observed(r)
+                && r["status"]["phase"] == "Paused"
+                && text(r, "/status/workloadObservedGeneration") == generation
+        })
+        .await;
+    assert_eq!(annotation(&rollout, GENERATION), generation);
+    rollout
+}
+
+/// A change of the workload's template is an update of the Rollout.
+async fn goes_on_with_the_workload(world: &World, kind: Kind, template: &str) {
+    let path = format!("{template}/spec/containers/0/image");
+    let changed = world
+        .edit(
+            kind,
+            NAME,
+            json!([{"op": "replace", "path": path, "value": "app:v2"}]),
+        )
+        .await;
+    paused_with(world, &changed).await;
+    world.promote(NAME).await;
+    world.healthy(NAME).await;
+    world.until_scales(NAME, &[0, 2]).await;
 }
 
 #[test]

@@ -36,8 +36,14 @@ impl Cluster {
     /// Starts, or finds, the cluster of this name, and installs Serin's kinds and the controllers' rights.
     pub fn up(name: &str) -> Cluster {
         let cluster = Cluster::bare(name);
+        cluster.install();
+        cluster
+    }
+
+    /// Installs Serin's kinds and the controllers' rights.
+    pub fn install(&self) {
         let (crds, rbac) = (root("crds"), root(ROLES));
-        cluster.kubectl(&[
+        self.kubectl(&[
             "apply",
             "--server-side",
             "--force-conflicts",
@@ -46,19 +52,23 @@ impl Cluster {
             "-f",
             &rbac,
         ]);
-        cluster.kubectl(&[
+        self.kubectl(&[
             "wait",
             "--for=condition=Established",
             "--timeout=30s",
             "crd",
             "--all",
         ]);
-        cluster
     }
 
     /// Starts, or finds, the cluster of this name.
     pub fn bare(name: &str) -> Cluster {
-        let env = script(&["up", "fake", name]);
+        Cluster::with_flags(name, "")
+    }
+
+    /// Starts the cluster of this name with more flags for its API server, or finds it as it is.
+    pub fn with_flags(name: &str, flags: &str) -> Cluster {
+        let env = script_with(flags, &["up", "fake", name]);
         let value = |key: &str| {
             let line = env
                 .lines()
@@ -124,8 +134,13 @@ pub fn root(path: &str) -> String {
 
 /// The output of the script; it panics, with what was said, when it fails.
 fn script(args: &[&str]) -> String {
+    script_with("", args)
+}
+
+fn script_with(apiserver_flags: &str, args: &[&str]) -> String {
     let output = Command::new(root("tests/cluster/cluster"))
         .args(args)
+        .env("SERIN_APISERVER_FLAGS", apiserver_flags)
         .output()
         .unwrap();
     assert!(

@@ -1,5 +1,6 @@
 //! What the tests against a real control plane share.
 
+pub mod argocd;
 pub mod audit;
 pub mod bounds;
 pub mod cluster;

@@ -36,6 +36,7 @@ pub const SERVICE: Kind = ("", "v1", "Service");
 pub const SECRET: Kind = ("", "v1", "Secret");
 pub const ENDPOINT_SLICE: Kind = ("discovery.k8s.io", "v1", "EndpointSlice");
 pub const POD: Kind = ("", "v1", "Pod");
+pub const POD_TEMPLATE: Kind = ("", "v1", "PodTemplate");
 pub const DEPLOYMENT: Kind = ("apps", "v1", "Deployment");
 pub const DISRUPTION_BUDGET: Kind = ("policy", "v1", "PodDisruptionBudget");
 pub const LEASE: Kind = ("coordination.k8s.io", "v1", "Lease");

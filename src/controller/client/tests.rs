@@ -4,7 +4,7 @@ use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::EvictParams;
+use kube::api::{EvictParams, WatchParams};
 use tower_test::mock;
 
 use super::*;
@@ -14,6 +14,7 @@ fn gate(limit: Option<Limit>) -> (Arc<Gate>, Arc<Metrics>) {
     let gate = Gate {
         bucket: limit.map(|limit| tokio::sync::Mutex::new(Bucket::full(limit, Instant::now()))),
         rest_until: Mutex::new(None),
+        begun: Mutex::default(),
         metrics: Arc::clone(&metrics),
     };
     (Arc::new(gate), metrics)
@@ -110,6 +111,32 @@ async fn an_eviction_that_is_refused_holds_nobody_back() {
     assert!(pods.evict("p", &EvictParams::default()).await.is_err());
     assert!(pods.get("p").await.is_err());
     assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// Whoever ends every watch at once is not asked without an end.
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_begun_once_a_second_at_most() {
+    let (gate, _) = gate(None);
+    let pods = Api::<Pod>::namespaced(client(&gate, 200, None), "n");
+    let began = Instant::now();
+    for version in ["1", "2", "3", "4", "5"] {
+        let watch = pods.watch(&WatchParams::default(), version).await;
+        drop(watch.unwrap());
+    }
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
+    // Another one of the same kind is another one, and so is a list.
+    let some = WatchParams::default().labels("app");
+    drop(pods.watch(&some, "1").await.unwrap());
+    assert!(pods.get("p").await.is_ok());
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
+    tokio::time::advance(Duration::from_secs(290)).await;
+    let now = Instant::now();
+    drop(pods.watch(&some, "2").await.unwrap());
+    assert_eq!(
+        now.elapsed(),
+        Duration::ZERO,
+        "one that has lasted is begun at once"
+    );
 }
 
 #[test]

@@ -55,7 +55,7 @@ const WATCH: &[&str] = &["list", "watch"];
 
 /// All rights that this program uses. `tests/roles.rs` compares the roles with the calls; this is only what is told at the
 /// start. That to read Secrets is left out: it may be given in some namespaces, or for some names.
-const RIGHTS: [Right; 16] = [
+const RIGHTS: [Right; 19] = [
     right(GROUP, "rollouts", &["get", "list", "watch", "patch"], ""),
     Right {
         subresource: "status",
@@ -102,6 +102,33 @@ const RIGHTS: [Right; 16] = [
         &["get", "list", "watch"],
         "a workloadRef to a Deployment does not work",
     ),
+    Right {
+        subresource: "scale",
+        ..right(
+            "apps",
+            "deployments",
+            &["patch"],
+            "workloadRef.scaleDown does not work",
+        )
+    },
+    Right {
+        subresource: "finalizers",
+        ..right(
+            GROUP,
+            "rollouts",
+            &["update"],
+            "no ReplicaSet can be made where the API server runs OwnerReferencesPermissionEnforcement",
+        )
+    },
+    Right {
+        subresource: "finalizers",
+        ..right(
+            GROUP,
+            "analysisruns",
+            &["update"],
+            "analyses with a job end in Error where the API server runs OwnerReferencesPermissionEnforcement",
+        )
+    },
     right(
         "",
         "podtemplates",
@@ -247,7 +274,50 @@ async fn name(client: &Client) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
+
+    /// The role that all tests run with, which is that of the chart.
+    fn role() -> BTreeSet<String> {
+        let documents = include_str!("../../../tests/support/rbac.yaml").split("\n---\n");
+        let objects = documents.map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+        let rules = objects.flat_map(|object| object["rules"].as_array().cloned().unwrap_or_default());
+        let mut all = BTreeSet::new();
+        for rule in rules {
+            let list = |key: &str| -> Vec<String> { serde_json::from_value(rule[key].clone()).unwrap() };
+            let group = list("apiGroups").remove(0);
+            let dot = if group.is_empty() { "" } else { "." };
+            for resource in list("resources") {
+                let (resource, sub) = resource
+                    .find('/')
+                    .map_or((&*resource, ""), |at| resource.split_at(at));
+                all.extend(
+                    list("verbs")
+                        .iter()
+                        .map(|verb| format!("{verb} {resource}{dot}{group}{sub}")),
+                );
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_asked_for_is_the_role_but_for_secrets() {
+        let asked = RIGHTS.iter().flat_map(|right| {
+            right.verbs.iter().map(move |verb| Asked {
+                right,
+                verb,
+                namespace: None,
+            })
+        });
+        let mut asked: BTreeSet<String> = asked.map(|asked| asked.words()).collect();
+        // It may be given in some namespaces, or for some names.
+        asked.insert("get secrets".to_owned());
+        assert_eq!(asked, role());
+    }
 
     #[test]
     fn rights_are_asked_for_where_they_are_needed() {

@@ -82,3 +82,21 @@ fn a_pod_asks_for_a_pass_only_where_the_counters_do_not_tell() {
         assert_eq!(found.map(|r| r.name), want.then(|| "r".to_owned()), "{what}");
     }
 }
+
+/// The same name in every namespace, as where each has the same application: a look at their Services would cost a call for
+/// each that another controller manages.
+#[test]
+fn a_rollout_asks_for_the_services_of_its_own_namespace_only() {
+    let service = |namespace: &str, manager: &str| -> Service {
+        serde_json::from_value(json!({"metadata": {
+            "name": "s", "namespace": namespace,
+            "annotations": {"argo-rollouts.argoproj.io/managed-by-rollouts": manager},
+        }}))
+        .unwrap()
+    };
+    let rollout: ObjectMeta = serde_json::from_value(json!({"name": "web", "namespace": "n"})).unwrap();
+    assert!(is_managed_by(&service("n", "web"), &rollout));
+    assert!(!is_managed_by(&service("other", "web"), &rollout));
+    assert!(!is_managed_by(&service("n", "shop"), &rollout));
+    assert!(!is_managed_by(&service("n", ""), &rollout));
+}

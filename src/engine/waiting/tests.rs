@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use crate::engine::Observed;
 use crate::engine::testing::{add_pod, at, plan_at, replica_set, rollout, waiting, world};
+use crate::engine::{Observed, Refusal, RefusalKind};
 
 fn message(world: &Observed) -> String {
     plan_at(world, 1).status.message.unwrap_or_default()
@@ -122,6 +122,23 @@ fn a_missed_deadline_names_the_pod_too() {
     let want = "ProgressDeadlineExceeded: timed out. It is waiting for pod r-new-a to become ready \
                 (CreateContainerConfigError: container app)";
     assert_eq!(message(&world), want);
+}
+
+/// A permission, a quota or an admission webhook.
+#[test]
+fn a_replica_set_that_cannot_be_made_is_told_with_the_reason() {
+    let mut world = world(rollout(&json!({}), &json!({})), vec![replica_set("old", 1, 4, 4)]);
+    world.refusal = Some(Refusal {
+        kind: RefusalKind::Denied,
+        pod_hash: world.identity.pod_hash.clone(),
+        message: "replicasets.apps \"r-new\" is forbidden: the quota is used up".to_owned(),
+    });
+    let want = "waiting for a ReplicaSet that cannot be made \
+                (replicasets.apps \"r-new\" is forbidden: the quota is used up)";
+    assert!(message(&world).ends_with(want), "{}", message(&world));
+    // That of a template of before is no news.
+    world.refusal.as_mut().unwrap().pod_hash = "before".to_owned();
+    assert!(!message(&world).contains("cannot be made"));
 }
 
 #[test]
