@@ -175,7 +175,7 @@ fn it_signs_with_the_credentials_of_its_environment() {
     let text = said(&without);
     assert!(
         text.contains(
-            "provider.prometheus.authentication.sigv4: needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "provider.prometheus.authentication.sigv4: needs AWS credentials in the controller's environment"
         ),
         "{text}"
     );
@@ -196,7 +196,7 @@ fn it_signs_with_the_credentials_of_its_environment() {
     let text = said(&analyze(&role, &args, &env));
     assert!(
         text.contains(
-            "metrics[0] (\"rate\"): provider.prometheus.authentication.sigv4.roleArn: is not supported"
+            "metrics[0] (\"rate\"): provider.prometheus.authentication.sigv4.roleArn: \"r\" is not the ARN of a role"
         ),
         "{text}"
     );

@@ -21,6 +21,8 @@ mod actions;
 mod analysis;
 #[path = "controlplane/blue_green.rs"]
 mod blue_green;
+#[path = "controlplane/canary_analysis.rs"]
+mod canary_analysis;
 #[path = "controlplane/cost.rs"]
 mod cost;
 #[path = "controlplane/death.rs"]

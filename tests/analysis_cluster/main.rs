@@ -12,14 +12,27 @@ use serde_json::{Value, json};
 use serin::api::analysis::{AnalysisPhase, AnalysisRun};
 use world::{Setup, World, echo, until};
 
+mod aws;
 mod credentials;
 mod examples;
 mod jobs;
 mod malformed;
+#[path = "../support/marker.rs"]
+mod marker;
 mod world;
 
 async fn world(namespace: &str) -> World {
     with_rules(namespace, Value::Null).await
+}
+
+/// One whose controller is given secrets: it logs all that it and its libraries have to say, for tests/secrets.rs to search.
+async fn telling(namespace: &str) -> World {
+    with(Setup {
+        namespace,
+        log_level: "trace",
+        ..Setup::default()
+    })
+    .await
 }
 
 async fn with_rules(namespace: &str, rules: Value) -> World {
@@ -32,9 +45,12 @@ async fn with_rules(namespace: &str, rules: Value) -> World {
 }
 
 async fn with(setup: Setup<'_>) -> World {
+    let level = setup.log_level;
     World::start(Setup {
         program: env!("CARGO_BIN_EXE_serin"),
-        log_level: "debug",
+        log_level: if level.is_empty() { "debug" } else { level },
+        // What they write is in the audit log with all that they wrote (tests/cluster), for tests/secrets.rs.
+        groups: &["serin-audited"],
         ..setup
     })
     .await
@@ -93,13 +109,32 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
             "secondsAfterCompletion: 2",
             AnalysisPhase::Error,
         ),
+        (
+            "open",
+            "!result.ok",
+            "secondsAfterCompletion: 2, secondsAfterFailure: 3600, secondsAfterSuccess: 3600",
+            AnalysisPhase::Inconclusive,
+        ),
+        // Those of another outcome's time stay.
+        (
+            "good-stays",
+            "result.ok",
+            "secondsAfterFailure: 1, secondsAfterCompletion: 3600",
+            AnalysisPhase::Successful,
+        ),
+        (
+            "bad-stays",
+            "!result.ok",
+            "secondsAfterSuccess: 1",
+            AnalysisPhase::Failed,
+        ),
     ] {
-        let metric = web(
-            "health",
-            &url,
-            &format!("'{condition}'"),
-            "consecutiveErrorLimit: 0",
-        );
+        let more = if expected == AnalysisPhase::Inconclusive {
+            "failureCondition: 'false'"
+        } else {
+            "consecutiveErrorLimit: 0"
+        };
+        let metric = web("health", &url, &format!("'{condition}'"), more);
         world
             .run(name, &format!("ttlStrategy: {{{ttl}}}\n{}", metrics(&[metric])))
             .await;
@@ -108,17 +143,23 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
         let summary = run.status.unwrap().run_summary.unwrap();
         assert_eq!(summary.count, 1);
     }
-    for name in ["pre-deployment", "post-deployment", "no-verdict"] {
+    for name in ["pre-deployment", "post-deployment", "no-verdict", "open"] {
         until(20, &format!("{name} deletes itself"), || async {
             world.runs().get_opt(name).await.unwrap().is_none().then_some(())
         })
         .await;
     }
+    for name in ["good-stays", "bad-stays"] {
+        assert!(world.runs().get_opt(name).await.unwrap().is_some(), "{name}");
+    }
     // One that would run for ever is ended by hand, and a finished one costs nothing.
     world
         .run(
             "endless",
-            &metrics(&[web("health", &url, "result.ok", "interval: 1s")]),
+            &format!(
+                "ttlStrategy: {{secondsAfterSuccess: 6}}\n{}",
+                metrics(&[web("health", &url, "result.ok", "interval: 1s")])
+            ),
         )
         .await;
     until(20, "it measures", || async {
@@ -148,6 +189,16 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
     let before = world.calls().len();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.calls()[before..], [] as [String; 0]);
+    until(20, "what was terminated deletes itself too", || async {
+        world
+            .runs()
+            .get_opt("endless")
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
