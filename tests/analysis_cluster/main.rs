@@ -201,6 +201,93 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
     .await;
 }
 
+/// As a template has them, whose numbers and durations are arguments: the API server takes them as text.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_limits_and_rules_by_name_are_filled_in_and_kept_to() {
+    let world = world("numbers").await;
+    let url = echo().await;
+    let often = "interval: '{{args.interval}}'\n  count: '{{args.count}}'\n  failureLimit: '{{args.limit}}'";
+    let all = [
+        // -1: as many as there are.
+        web("bad", &url, "'!result.ok'", often),
+        web("shown-bad", &url, "'!result.ok'", "interval: 1s"),
+        web("shown-good", &url, "result.ok", ""),
+        web(
+            "enough",
+            &url,
+            "result.ok",
+            "interval: 1s\n  consecutiveSuccessLimit: '{{args.row}}'",
+        ),
+        web(
+            "never",
+            &url,
+            "'!result.ok'",
+            "interval: 1s\n  count: 2\n  failureLimit: -1\n  consecutiveSuccessLimit: 1",
+        ),
+    ];
+    let spec = format!(
+        "args: [{{name: interval, value: 1s}}, {{name: count, value: '3'}}, {{name: limit, value: '-1'}}, {{name: row, value: '2'}}]\n\
+         dryRun: [{{metricName: '^shown-'}}, {{metricName: never}}]\n\
+         measurementRetention: [{{metricName: '^b.d$', limit: 2}}]\n{}",
+        metrics(&all)
+    );
+    world.run("numbers", &spec).await;
+    let run = world.finished("numbers").await;
+    let status = run.status.unwrap();
+    assert_eq!(status.phase, AnalysisPhase::Successful, "{status:?}");
+    let result = |name: &str| {
+        let found = status.metric_results.iter().find(|result| result.name == name);
+        found.unwrap_or_else(|| panic!("no result of {name}: {status:?}"))
+    };
+    let bad = result("bad");
+    assert_eq!(
+        (bad.phase, bad.count, bad.failed, bad.measurements.len()),
+        (AnalysisPhase::Successful, 3, 3, 2),
+        "kept are the last two"
+    );
+    assert_eq!(
+        (result("enough").count, result("enough").consecutive_success),
+        (2, 2)
+    );
+    assert_eq!(
+        (result("shown-bad").phase, result("shown-bad").dry_run),
+        (AnalysisPhase::Failed, true)
+    );
+    // The only way to succeed was not found.
+    assert_eq!(
+        (result("never").phase, result("never").count),
+        (AnalysisPhase::Failed, 2)
+    );
+    let (deciding, shown) = (
+        status.run_summary.as_ref().unwrap(),
+        status.dry_run_summary.as_ref().unwrap(),
+    );
+    assert_eq!((deciding.count, deciding.successful), (2, 2));
+    assert_eq!((shown.count, shown.successful, shown.failed), (3, 1, 2));
+
+    // A rule that matches nothing, and an argument that is no number, end a run before it measures.
+    for (name, wrong, says) in [
+        (
+            "rule",
+            "dryRun: [{metricName: other}]",
+            "dryRun[0]: \"other\" matches no metric name",
+        ),
+        (
+            "number",
+            "args: [{name: count, value: many}]",
+            "count is \"many\" and must be a whole number",
+        ),
+    ] {
+        let metric = web("bad", &url, "result.ok", "interval: 1s\n  count: COUNT");
+        let metric = metric.replace("COUNT", if name == "number" { "'{{args.count}}'" } else { "1" });
+        world.run(name, &format!("{wrong}\n{}", metrics(&[metric]))).await;
+        let run = world.finished(name).await;
+        assert_eq!(phase(&run), AnalysisPhase::Error);
+        let message = run.status.unwrap().message.unwrap();
+        assert!(message.contains(says), "{name}: {message}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_template_that_includes_others_gates_a_rollout() {
     let world = world("templates").await;
