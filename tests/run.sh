@@ -67,7 +67,10 @@ stage_controlplane() {
   # shellcheck disable=SC2086 # one option a word
   cargo test --locked --no-fail-fast --features cluster-tests $tests -- --test-threads=12
   # What all of them called, against what they are allowed to; and no secret in all that they left.
-  cargo test --locked --no-fail-fast --features cluster-tests --test roles --test secrets -- --nocapture
+  local status=0
+  cargo test --locked --features cluster-tests --test roles || status=1
+  cargo test --locked --features cluster-tests --test secrets -- --nocapture || status=1
+  return $status
 }
 
 stage_node() {

@@ -41,6 +41,15 @@ fn measurer(env: &[(&str, &str)]) -> Measurer {
     .unwrap()
 }
 
+/// Keys in the environment, and an STS there.
+fn own(endpoint: &str) -> [(&str, &str); 3] {
+    [
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
+        ("AWS_ENDPOINT_URL_STS", endpoint),
+    ]
+}
+
 fn metric(address: &str, sigv4: Sigv4Config) -> Metric {
     let prometheus = PrometheusMetric {
         address: Some(address.to_owned()),
@@ -177,11 +186,7 @@ impl Drop for TokenFile {
 #[tokio::test]
 async fn a_role_is_assumed_by_a_signed_call_and_signs_what_is_measured() {
     let (sts, server) = (sts(3600).await, prometheus().await);
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &sts.url),
-    ]);
+    let meter = measurer(&own(&sts.url));
     let measured = measure(&meter, &metric(&server.url, as_role(Some(ROLE))), now()).await;
     assert_eq!(measured.value.as_deref(), Some("1"), "{measured:?}");
     let asked = &sts.seen()[0];
@@ -293,11 +298,7 @@ async fn pod_identity_gives_credentials_to_whoever_has_its_token() {
 #[tokio::test]
 async fn credentials_are_kept_until_shortly_before_they_expire() {
     let (sts, server) = (sts(3600).await, prometheus().await);
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &sts.url),
-    ]);
+    let meter = measurer(&own(&sts.url));
     let metric = metric(&server.url, as_role(Some(ROLE)));
     // Worked: an hour is used for 55 minutes. What this STS gives always expires at the same moment.
     for (minutes, fetched) in [(0, 1), (54, 1), (55, 2), (56, 2), (58, 3)] {
@@ -315,11 +316,7 @@ async fn many_who_wait_are_served_by_one_fetch() {
     })
     .await;
     let server = prometheus().await;
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &slow.url),
-    ]);
+    let meter = measurer(&own(&slow.url));
     let metric = metric(&server.url, as_role(Some(ROLE)));
     let all = futures::future::join_all((0..20).map(|_| measure(&meter, &metric, now()))).await;
     assert!(all.iter().all(|one| one.value.as_deref() == Some("1")), "{all:?}");
@@ -335,11 +332,7 @@ async fn a_renewal_that_fails_is_no_matter_while_the_old_ones_are_good() {
     })
     .await;
     let server = prometheus().await;
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &sts.url),
-    ]);
+    let meter = measurer(&own(&sts.url));
     let metric = metric(&server.url, as_role(Some(ROLE)));
     // After the first failure the next try comes a minute later; ten seconds before the end they are good no more.
     for (seconds, asked, good) in [
@@ -369,11 +362,7 @@ async fn a_renewal_that_is_silent_leaves_the_measurement_its_time() {
     })
     .await;
     let server = prometheus().await;
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &sts.url),
-    ]);
+    let meter = measurer(&own(&sts.url));
     let mut metric = metric(&server.url, as_role(Some(ROLE)));
     metric.provider.prometheus.as_mut().unwrap().timeout = Some(8);
     for minutes in [0, 56] {
@@ -388,11 +377,7 @@ async fn a_renewal_that_is_silent_leaves_the_measurement_its_time() {
 async fn what_prometheus_refuses_is_fetched_anew_but_not_all_the_time() {
     let sts = sts(3600).await;
     let server = Server::start(|_| Answer::status(403, "ExpiredTokenException")).await;
-    let meter = measurer(&[
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", &sts.url),
-    ]);
+    let meter = measurer(&own(&sts.url));
     let metric = metric(&server.url, as_role(Some(ROLE)));
     for (seconds, fetched) in [(0, 1), (59, 1), (61, 1), (62, 2), (100, 2)] {
         let at = now() + SignedDuration::from_secs(seconds);

@@ -1,6 +1,6 @@
 //! What a person reads when there are no credentials to be had.
 
-use super::{HUSH, ROLE, TokenFile, as_role, granted, measure, measurer, metric, now, prometheus};
+use super::{HUSH, ROLE, TokenFile, as_role, granted, measure, measurer, metric, now, own, prometheus};
 use crate::metric::http::testing::{Answer, Server, nobody};
 
 /// The message of a measurement in a process with these variables, as a role if one is given.
@@ -9,14 +9,6 @@ async fn message(env: &[(&str, &str)], role: Option<&str>) -> String {
     let measured = measure(&measurer(env), &metric(&server.url, as_role(role)), now()).await;
     assert!(server.seen().is_empty(), "nothing is asked without a signature");
     measured.message.unwrap()
-}
-
-fn own(endpoint: &str) -> [(&str, &str); 3] {
-    [
-        ("AWS_ACCESS_KEY_ID", "AKID"),
-        ("AWS_SECRET_ACCESS_KEY", "hush-own"),
-        ("AWS_ENDPOINT_URL_STS", endpoint),
-    ]
 }
 
 #[tokio::test]
