@@ -175,7 +175,7 @@ fn it_signs_with_the_credentials_of_its_environment() {
     let text = said(&without);
     assert!(
         text.contains(
-            "provider.prometheus.authentication.sigv4: needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "provider.prometheus.authentication.sigv4: needs AWS credentials in the controller's environment"
         ),
         "{text}"
     );
@@ -196,9 +196,52 @@ fn it_signs_with_the_credentials_of_its_environment() {
     let text = said(&analyze(&role, &args, &env));
     assert!(
         text.contains(
-            "metrics[0] (\"rate\"): provider.prometheus.authentication.sigv4.roleArn: is not supported"
+            "metrics[0] (\"rate\"): provider.prometheus.authentication.sigv4.roleArn: \"r\" is not the ARN of a role"
         ),
         "{text}"
+    );
+}
+
+#[test]
+fn it_measures_as_the_role_of_the_metric() {
+    let (address, seen) = plain(&one("0"));
+    let sts = listen(|mut stream| {
+        let mut chunk = [0; 4096];
+        let mut asked = String::new();
+        while !asked.contains("RoleSessionName=serin") {
+            let count = stream.read(&mut chunk).unwrap();
+            assert!(count > 0, "{asked}");
+            asked.push_str(&String::from_utf8_lossy(&chunk[..count]));
+        }
+        let signed =
+            asked.contains("/eu-west-1/sts/aws4_request") && asked.contains("Credential=AKIDEXAMPLE/");
+        let body = if signed {
+            "<R><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>hush</SecretAccessKey>\
+             <SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></R>"
+        } else {
+            "<R/>"
+        };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\nContent-Length:";
+        stream
+            .write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes())
+            .unwrap();
+    });
+    let role = "arn:aws:iam::123456789012:role/prometheus-reader";
+    let signed = template(&format!(
+        ", authentication: {{sigv4: {{region: eu-west-1, roleArn: '{role}'}}}}"
+    ));
+    let endpoint = format!("http://127.0.0.1:{sts}");
+    let env = [
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hush-hush"),
+        ("AWS_ENDPOINT_URL_STS", endpoint.as_str()),
+    ];
+    let output = analyze(&signed, &["--prometheus-address", &address], &env);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let asked = seen.lock().clone();
+    assert!(
+        asked.contains("Credential=ASIAROLE/") && asked.contains("x-amz-security-token: t"),
+        "{asked}"
     );
 }
 

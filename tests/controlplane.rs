@@ -23,6 +23,8 @@ mod analysis;
 mod argocd;
 #[path = "controlplane/blue_green.rs"]
 mod blue_green;
+#[path = "controlplane/canary_analysis.rs"]
+mod canary_analysis;
 #[path = "controlplane/cost.rs"]
 mod cost;
 #[path = "controlplane/death.rs"]

@@ -29,7 +29,16 @@ fn arguments(file: &str) -> &'static [&'static str] {
         "smoke-test.yaml" => &["url"],
         "migration-check.yaml" => &["image"],
         "integration-test.yaml" => &["base-url", "pod-hash"],
+        "managed-prometheus.yaml" => &["pod-hash", "workspace", "role"],
         other => panic!("say here which arguments {other} needs"),
+    }
+}
+
+/// A value that the argument may have.
+fn value_of(arg: &str) -> &'static str {
+    match arg {
+        "role" => "arn:aws:iam::123456789012:role/prometheus-reader",
+        _ => "a",
     }
 }
 
@@ -68,7 +77,7 @@ fn each_analysis_example_becomes_a_run() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 7, "all files were found");
+    assert_eq!(seen, 8, "all files were found");
 }
 
 fn run_spec(name: &str, text: &str) -> AnalysisRunSpec {
@@ -119,7 +128,7 @@ fn run_spec(name: &str, text: &str) -> AnalysisRunSpec {
         .iter()
         .map(|arg| Argument {
             name: (*arg).to_owned(),
-            value: Some("a".to_owned()),
+            value: Some(value_of(arg).to_owned()),
             value_from: None,
         })
         .collect();

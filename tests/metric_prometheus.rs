@@ -173,7 +173,11 @@ async fn a_canary_is_judged_by_a_real_prometheus() {
         proxy_from_env: false,
         ..TransportOptions::default()
     };
-    let meter = Measurer::new(MeasurerOptions { transport, aws: None }).unwrap();
+    let meter = Measurer::new(MeasurerOptions {
+        transport,
+        ..MeasurerOptions::default()
+    })
+    .unwrap();
 
     // Wait for what the queries need: some samples of each series.
     let ready = with(metric(&address, "good"), |p| {

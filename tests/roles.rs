@@ -15,9 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::Value;
+
+#[allow(dead_code, reason = "the search for secrets uses the rest")]
+#[path = "support/clusters.rs"]
+mod clusters;
 
 /// The file with the role that the suite's controllers have: the one to compare.
 const ROLES: &str = "tests/support/rbac.yaml";
@@ -82,28 +85,9 @@ fn granted() -> BTreeSet<String> {
 
 /// The audit logs of the clusters that are up and that the suite's controllers worked on.
 fn logs() -> Vec<PathBuf> {
-    let script = format!("{}/tests/cluster/cluster", env!("CARGO_MANIFEST_DIR"));
-    let run = |args: &[&str]| {
-        let output = Command::new(&script).args(args).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let names: Vec<String> = run(&["status"])
-        .lines()
-        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
-        .collect();
-    let log = |name: &String| {
-        let env = run(&["env", name]);
-        let line = env
-            .lines()
-            .find_map(|line| line.strip_prefix("export SERIN_AUDIT_LOG='"));
-        PathBuf::from(line.unwrap().trim_end_matches('\''))
-    };
-    names.iter().map(log).filter(|path| path.exists()).collect()
+    let all = clusters::up();
+    let logs = all.iter().map(|up| PathBuf::from(up.get("SERIN_AUDIT_LOG")));
+    logs.filter(|path| path.exists()).collect()
 }
 
 /// What the controllers in the group called, how often; and what was refused to them.

@@ -60,14 +60,17 @@ stage_controlplane() {
   tests/cluster/build.sh fake prometheus helm argocd
   PATH=$(part_dir prometheus):$PATH
   local tests
-  # Those two come after the others, and only when asked for.
-  tests=$(targets cluster-tests | grep -vxE -e "--test=(roles|soak)")
+  # The first two come after the others, the last only when asked for.
+  tests=$(targets cluster-tests | grep -vxE -e "--test=(roles|secrets|soak)")
   [[ -n $tests ]] || { say "no test target has cluster-tests among its required-features"; return 1; }
   # The tests mostly wait: many at once take little longer than the longest of them.
   # shellcheck disable=SC2086 # one option a word
   cargo test --locked --no-fail-fast --features cluster-tests $tests -- --test-threads=12
-  # What all of them called, against what they are allowed to.
-  cargo test --locked --features cluster-tests --test roles
+  # What all of them called, against what they are allowed to; and no secret in all that they left.
+  local status=0
+  cargo test --locked --features cluster-tests --test roles || status=1
+  cargo test --locked --features cluster-tests --test secrets -- --nocapture || status=1
+  return $status
 }
 
 stage_node() {

@@ -83,7 +83,7 @@ fn cluster() -> &'static Cluster {
         Cluster {
             audit: value("SERIN_AUDIT_LOG").into(),
             api_server: value("SERIN_API_SERVER"),
-            kubeconfig: script(&["kubeconfig", CLUSTER, USER, "system:masters"])
+            kubeconfig: script(&["kubeconfig", CLUSTER, USER, "system:masters", "serin-audited"])
                 .trim()
                 .to_owned(),
         }

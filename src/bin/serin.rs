@@ -9,9 +9,9 @@ use serin::cli::analyze::{self, Inputs, When};
 use serin::cli::flags;
 use serin::controller::leader::{Election, LEASE_NAME};
 use serin::controller::process::{self, JobTarget, Limit, Options};
+use serin::metric::aws;
 use serin::metric::http::TransportOptions;
 use serin::metric::provider::{Measurer, MeasurerOptions};
-use serin::metric::sigv4::AwsCredentials;
 use tokio::sync::watch;
 
 /// Progressive delivery for Kubernetes: canary, blue-green and rolling releases, gated by Prometheus.
@@ -63,8 +63,8 @@ struct AnalyzeArgs {
     measuring: MeasuringArgs,
 }
 
-/// How metric providers are spoken to. Credentials for `sigv4` are read from the environment: `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+/// How metric providers are spoken to. Credentials for `sigv4` come from the environment, by the variables of AWS' own
+/// libraries: see `metric::aws`.
 #[derive(Args)]
 struct MeasuringArgs {
     /// File of certificate authorities in PEM that metric providers may have, beside those of the system.
@@ -87,7 +87,7 @@ impl MeasuringArgs {
         };
         Ok(MeasurerOptions {
             transport,
-            aws: AwsCredentials::from_env(|name| std::env::var(name).ok()),
+            aws: aws::Environment::read(|name| std::env::var(name).ok()),
         })
     }
 }

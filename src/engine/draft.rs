@@ -63,6 +63,23 @@ impl Draft {
         canary.step_started_index = index;
     }
 
+    /// The same, with another visit of the step whose run of this creation was answered. Times are whole seconds: a run that
+    /// was made in this very one would else be taken for one of the new visit. Worked: made at 12:00:00 and asked anew at
+    /// 12:00:00, the visit begins at 12:00:01.
+    pub fn enter_step_after(&mut self, made: Option<&Time>) {
+        self.enter_step();
+        let at = self
+            .status
+            .canary
+            .as_mut()
+            .and_then(|c| c.step_started_at.as_mut());
+        if let (Some(at), Some(made)) = (at, made)
+            && made.0 >= at.0
+        {
+            at.0 = duration::later(made.0, SignedDuration::from_secs(1));
+        }
+    }
+
     /// The condition of this type.
     pub fn condition(&self, type_: &str) -> Option<&RolloutCondition> {
         find_condition(&self.status, type_)

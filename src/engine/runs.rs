@@ -12,7 +12,7 @@ use super::history::phase;
 use super::observed;
 use super::plan::{Intent, NewAnalysisRun, Notice};
 use super::revision;
-use crate::api::analysis::{AnalysisPhase, AnalysisRunSpec, Argument};
+use crate::api::analysis::{AnalysisPhase, AnalysisRun, AnalysisRunSpec, Argument};
 use crate::api::names::{PauseReason, PodTemplateHashValue, RunType, annotations, events, labels};
 use crate::api::rollout::{AnalysisRunStatusRef, BlueGreenStrategy, RolloutAnalysis};
 
@@ -217,12 +217,18 @@ fn follow(ctx: &Context, wanted: &Wanted, keep: &mut Vec<String>, verdict: &mut 
             };
             verdict.abort.get_or_insert(cause);
         }
-        AnalysisPhase::Inconclusive => inconclusive(ctx, wanted.kind, current, draft),
+        AnalysisPhase::Inconclusive => inconclusive(ctx, wanted.kind, current, run, draft),
     }
 }
 
 /// An inconclusive run pauses until a person resolves it: by resuming, which asks anew with a new run.
-fn inconclusive(ctx: &Context, kind: RunType, current: &AnalysisRunStatusRef, draft: &mut Draft) {
+fn inconclusive(
+    ctx: &Context,
+    kind: RunType,
+    current: &AnalysisRunStatusRef,
+    run: &AnalysisRun,
+    draft: &mut Draft,
+) {
     let reason = PauseReason::InconclusiveAnalysisRun;
     let committed = current.status == AnalysisPhase::Inconclusive.as_str();
     let paused = ctx
@@ -248,7 +254,7 @@ fn inconclusive(ctx: &Context, kind: RunType, current: &AnalysisRunStatusRef, dr
         if draft.status.pause_conditions.is_empty() {
             draft.status.controller_pause = None;
         }
-        draft.enter_step();
+        draft.enter_step_after(run.metadata.creation_timestamp.as_ref());
     }
 }
 

@@ -1,18 +1,20 @@
 //! Credentials of a request: basic, OAuth 2 client credentials, AWS signatures. A bearer token is an
 //! `Authorization` header.
 //!
-//! A secret is in memory only while a request is made, except for OAuth tokens, which are kept until shortly
-//! before they expire, by a hash of what they were fetched with. Nothing of it is ever stored in an object.
+//! A secret is in memory only while a request is made, except for OAuth tokens, by a hash of what they were
+//! fetched with, and for what AWS gives (see [`super::aws`]): both are kept until shortly before they expire. Nothing of it
+//! is ever stored in an object.
 
-use super::http::{Call, Deadline, Transport, origin};
-use super::provider::ProviderError;
-use super::provider::redact::Redactor;
+use super::aws::{Asking, Signer};
+use super::http::{Call, Deadline, origin};
+use super::provider::redact::{MARK, Redactor};
+use super::provider::{Measurer, ProviderError};
 use super::sigv4::{self, AwsCredentials, Scope, Signable};
 use crate::api::analysis::{Authentication, Sigv4Config, WebMetricHeader};
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use token::{ClientCredentials, Tokens, client_credentials};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{StatusCode, Url};
+use token::{ClientCredentials, client_credentials};
 
 #[cfg(test)]
 mod tests;
@@ -27,56 +29,68 @@ pub(crate) enum Credential {
     Basic(HeaderValue),
     /// A token is fetched first.
     OAuth2(ClientCredentials),
-    /// Each request is signed.
-    SigV4 { region: String, keys: AwsCredentials },
+    /// Each request is signed by AWS' rules.
+    SigV4(Signer),
+}
+
+/// What goes with the requests of one measurement.
+pub(crate) struct Proof<'a> {
+    credential: &'a Credential,
+    /// The value of the `Authorization` header, where the credential is one.
+    header: Option<HeaderValue>,
+    /// The region and the credentials to sign with.
+    signing: Option<(String, AwsCredentials)>,
 }
 
 impl Credential {
-    /// The value of the `Authorization` header, where the credential is one.
-    pub(crate) async fn header(
+    /// Gets what requests to this address are to carry: fetched now, or kept.
+    pub(crate) async fn prove(
         &self,
-        tokens: &Tokens,
-        transport: &Transport,
+        measurer: &Measurer,
+        url: &Url,
         deadline: Deadline,
         redactor: &mut Redactor,
-    ) -> Result<Option<HeaderValue>, ProviderError> {
-        match self {
-            Self::None | Self::SigV4 { .. } => Ok(None),
-            Self::Basic(value) => Ok(Some(value.clone())),
-            Self::OAuth2(client) => tokens.get(transport, client, deadline, redactor).await.map(Some),
-        }
-    }
-
-    /// The headers that sign this request, where the credential signs. `service` names the AWS service of a
-    /// request.
-    pub(crate) fn sign<'a>(
-        &self,
-        call: &'a Call,
-        service: impl Fn(&'a Call) -> Result<&'a str, ProviderError>,
         now: Timestamp,
-    ) -> Result<HeaderMap, ProviderError> {
+    ) -> Result<Proof<'_>, ProviderError> {
+        let (mut header, mut signing) = (None, None);
         match self {
-            Self::SigV4 { region, keys } => signature(call, region, service(call)?, keys, now),
-            Self::None | Self::Basic(_) | Self::OAuth2(_) => no_signature(call),
+            Self::None => {}
+            Self::Basic(value) => header = Some(value.clone()),
+            Self::OAuth2(client) => {
+                let token = measurer
+                    .tokens
+                    .get(&measurer.transport, client, deadline, redactor, now)
+                    .await?;
+                header = Some(token);
+            }
+            Self::SigV4(signer) => {
+                let region = measurer.aws.region(signer, url)?;
+                let asking = Asking {
+                    transport: &measurer.transport,
+                    deadline,
+                    now,
+                };
+                let keys = measurer
+                    .aws
+                    .credentials(signer, &region, &asking, redactor)
+                    .await?;
+                signing = Some((region, keys));
+            }
         }
-    }
-
-    /// Looks at the status of an answer: a token that was refused is fetched anew next time.
-    pub(crate) fn learn(&self, tokens: &Tokens, status: StatusCode) {
-        if let (Self::OAuth2(client), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) = (self, status) {
-            tokens.forget(client);
-        }
+        Ok(Proof {
+            credential: self,
+            header,
+            signing,
+        })
     }
 
     /// Reads the block of a metric. An empty block counts as absent, as the contract's own controller writes
     /// it.
     ///
-    /// Errors: more than one kind at once, a kind that is not complete, or one that needs what this
-    /// controller lacks.
+    /// Errors: more than one kind at once, or a kind that is not complete.
     pub(crate) fn from_spec(
         spec: Option<&Authentication>,
         field: &str,
-        aws: Option<&AwsCredentials>,
         redactor: &mut Redactor,
     ) -> Result<Self, ProviderError> {
         let Some(Authentication {
@@ -110,7 +124,7 @@ impl Credential {
                 Ok(Self::Basic(value))
             }
             (None, Some(oauth2), None) => client_credentials(oauth2, field, redactor).map(Self::OAuth2),
-            (None, None, Some(sigv4)) => signing(sigv4, field, aws, redactor),
+            (None, None, Some(sigv4)) => signer(sigv4, field).map(Self::SigV4),
             _ => Err(spec_error(
                 field,
                 "",
@@ -136,31 +150,63 @@ fn spec_error(field: &str, below: &str, message: &str) -> ProviderError {
     }
 }
 
-fn signing(
-    spec: &Sigv4Config,
-    field: &str,
-    aws: Option<&AwsCredentials>,
-    redactor: &mut Redactor,
-) -> Result<Credential, ProviderError> {
-    if filled(spec.role_arn.as_ref()) {
-        let text = "is not supported: give the controller credentials of that role in AWS_ACCESS_KEY_ID, \
-                    AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
-        return Err(spec_error(field, "sigv4.roleArn", text));
-    }
-    if filled(spec.profile.as_ref()) {
-        let text = "is not supported: give the controller the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+/// Reads the block `sigv4`. An ARN that is hidden is not looked at.
+fn signer(spec: &Sigv4Config, field: &str) -> Result<Signer, ProviderError> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    if given(&spec.profile).is_some() {
+        let text = "is not supported: a container has no file of profiles. Leave it out and give the controller credentials in \
+                    its environment; sigv4.roleArn makes another role of them";
         return Err(spec_error(field, "sigv4.profile", text));
     }
-    let Some(region) = spec.region.clone().filter(|region| !region.is_empty()) else {
-        return Err(spec_error(field, "sigv4.region", "must be set"));
-    };
-    let Some(keys) = aws.cloned() else {
-        let text = "needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the controller's environment";
-        return Err(spec_error(field, "sigv4", text));
-    };
-    redactor.add(&keys.secret_access_key);
-    redactor.add(keys.session_token.as_deref().unwrap_or_default());
-    Ok(Credential::SigV4 { region, keys })
+    let role = given(&spec.role_arn);
+    if let Some(arn) = &role
+        && !arn.contains(MARK)
+        && !(arn.starts_with("arn:") && arn.contains(":role/"))
+    {
+        let text =
+            format!("{arn:?} is not the ARN of a role, such as arn:aws:iam::123456789012:role/prometheus");
+        return Err(spec_error(field, "sigv4.roleArn", &text));
+    }
+    Ok(Signer {
+        field: format!("{field}.authentication.sigv4"),
+        region: given(&spec.region),
+        role,
+    })
+}
+
+impl Proof<'_> {
+    /// Puts the header among those of a request.
+    pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
+        if let Some(value) = &self.header {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+    }
+
+    /// The headers that sign this request, where the credential signs. `service` names the AWS service of a
+    /// request.
+    pub(crate) fn sign<'c>(
+        &self,
+        call: &'c Call,
+        service: impl Fn(&'c Call) -> Result<&'c str, ProviderError>,
+        now: Timestamp,
+    ) -> Result<HeaderMap, ProviderError> {
+        match &self.signing {
+            Some((region, keys)) => signature(call, region, service(call)?, keys, now),
+            None => no_signature(call),
+        }
+    }
+
+    /// Looks at the status of an answer: what was refused is fetched anew next time.
+    pub(crate) fn learn(&self, measurer: &Measurer, status: StatusCode, now: Timestamp) {
+        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return;
+        }
+        match (self.credential, &self.header, &self.signing) {
+            (Credential::OAuth2(client), Some(token), _) => measurer.tokens.forget(client, token, now),
+            (Credential::SigV4(signer), _, Some((_, keys))) => measurer.aws.forget(signer, keys, now),
+            (Credential::OAuth2(_) | Credential::SigV4(_) | Credential::None | Credential::Basic(_), ..) => {}
+        }
+    }
 }
 
 /// The headers of a metric. Values of headers that carry credentials become secrets.
@@ -216,7 +262,7 @@ pub(crate) fn no_signature(_: &Call) -> Result<HeaderMap, ProviderError> {
 }
 
 /// The headers that sign this request.
-fn signature(
+pub(crate) fn signature(
     call: &Call,
     region: &str,
     service: &str,

@@ -94,6 +94,16 @@ impl Deadline {
         }
     }
 
+    /// What a future brings, or nothing when the time is over first.
+    pub(crate) async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
+        timeout_at(self.at, future).await.ok()
+    }
+
+    /// The limit that a person set, in seconds.
+    pub(crate) const fn seconds(self) -> u64 {
+        self.seconds
+    }
+
     /// This deadline, or one after so many seconds when that is sooner.
     pub(crate) fn or_after(self, seconds: u64) -> Self {
         let other = Self::after(seconds);

@@ -8,6 +8,7 @@
 //! or 501): the order in which Prometheus' own client tries them.
 
 use super::auth::{self, Credential};
+use super::aws::{Signer, host::is_managed_prometheus};
 use super::condition::Value;
 use super::http::{Call, Deadline, Reply, Target};
 use super::provider::redact::{Redactor, one_line};
@@ -42,17 +43,15 @@ pub(super) async fn measure(
     redactor: &mut Redactor,
     now: Timestamp,
 ) -> Result<Reading, ProviderError> {
-    let request = Request::new(measurer, metric, defaults, redactor, now)?;
+    let request = Request::new(metric, defaults, redactor, now)?;
     let deadline = Deadline::after(request.timeout);
     let mut headers = request.headers.clone();
-    let credential = &request.credential;
-    if let Some(value) = credential
-        .header(&measurer.tokens, &measurer.transport, deadline, redactor)
-        .await?
-    {
-        headers.insert(AUTHORIZATION, value);
-    }
-    let sign = |call: &Call| credential.sign(call, |_| Ok(AWS_SERVICE), now);
+    let proof = request
+        .credential
+        .prove(measurer, &request.url, deadline, redactor, now)
+        .await?;
+    proof.add_to(&mut headers);
+    let sign = |call: &Call| proof.sign(call, |_| Ok(AWS_SERVICE), now);
     let mut reply = measurer
         .transport
         .exchange(request.call(Method::POST, headers.clone()), deadline, sign)
@@ -63,7 +62,7 @@ pub(super) async fn measure(
             .exchange(request.call(Method::GET, headers), deadline, sign)
             .await?;
     }
-    credential.learn(&measurer.tokens, reply.status);
+    proof.learn(measurer, reply.status, now);
     read(&request.target, &reply, redactor)
 }
 
@@ -80,7 +79,6 @@ struct Request {
 
 impl Request {
     fn new(
-        measurer: &Measurer,
         metric: &PrometheusMetric,
         defaults: &Defaults,
         redactor: &mut Redactor,
@@ -108,12 +106,17 @@ impl Request {
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("application/json"));
-        let credential = Credential::from_spec(
-            metric.authentication.as_ref(),
-            FIELD,
-            measurer.aws.as_ref(),
-            redactor,
-        )?;
+        let given = Credential::from_spec(metric.authentication.as_ref(), FIELD, redactor)?;
+        let credential = match given {
+            Credential::None if is_managed_prometheus(&url) && !headers.contains_key(AUTHORIZATION) => {
+                Credential::SigV4(Signer {
+                    field: format!("{FIELD}.authentication.sigv4"),
+                    region: None,
+                    role: None,
+                })
+            }
+            given => given,
+        };
         Ok(Self {
             target,
             url,

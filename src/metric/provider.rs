@@ -17,9 +17,9 @@
 //! Error stay as the contract has them, with the same words in the message.
 
 use super::auth::token::Tokens;
+use super::aws::{self, Aws};
 use super::condition::Value;
 use super::http::{SetupError, Transport, TransportOptions};
-use super::sigv4::AwsCredentials;
 use super::{prometheus, web};
 use crate::api::analysis::{AnalysisPhase, Metric, MetricProvider};
 use jiff::Timestamp;
@@ -62,8 +62,8 @@ pub struct Defaults {
 pub struct MeasurerOptions {
     /// Bounds, certificate authorities, proxies.
     pub transport: TransportOptions,
-    /// Credentials for `authentication.sigv4`.
-    pub aws: Option<AwsCredentials>,
+    /// Where credentials for `authentication.sigv4` come from.
+    pub aws: aws::Environment,
 }
 
 /// Measures; one for the whole process, shared by all runs.
@@ -74,7 +74,7 @@ pub struct MeasurerOptions {
 pub struct Measurer {
     pub(super) transport: Transport,
     pub(super) tokens: Tokens,
-    pub(super) aws: Option<AwsCredentials>,
+    pub(super) aws: Aws,
 }
 
 /// What a measurement brought.
@@ -125,7 +125,7 @@ impl Measurer {
         Ok(Self {
             transport: Transport::new(options.transport)?,
             tokens: Tokens::default(),
-            aws: options.aws,
+            aws: Aws::new(options.aws),
         })
     }
 
@@ -180,9 +180,7 @@ impl Measurer {
         redactor: &mut Redactor,
         now: Timestamp,
     ) -> Sample {
-        if let Some(aws) = &self.aws {
-            redactor.add(&aws.secret_access_key);
-        }
+        redactor.add(self.aws.secret());
         let reading = match chosen(&metric.provider) {
             Ok(Chosen::Prometheus(prometheus)) => {
                 prometheus::measure(self, prometheus, defaults, redactor, now).await

@@ -3,7 +3,7 @@
 //!
 //! Source of the rule: "Signature Version 4 signing process" in the AWS General Reference. The vectors of its
 //! published test suite are in `tests/golden/sigv4/`. Absent on purpose: presigned URLs, chunked bodies, S3's
-//! own path rule, and everything that fetches credentials (they come in as a value).
+//! own path rule, and everything that fetches credentials (they come in as a value; see [`super::aws`]).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -9,7 +9,7 @@ use super::provider::redact::{Redactor, one_line};
 use super::provider::{Measurer, ProviderError, Reading};
 use crate::api::analysis::WebMetric;
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use std::collections::BTreeMap;
 
@@ -40,20 +40,11 @@ pub(super) async fn measure(
         TIMEOUT,
         "provider.web.timeoutSeconds",
     )?);
-    let credential = Credential::from_spec(
-        metric.authentication.as_ref(),
-        FIELD,
-        measurer.aws.as_ref(),
-        redactor,
-    )?;
+    let credential = Credential::from_spec(metric.authentication.as_ref(), FIELD, redactor)?;
     let mut headers = auth::headers(&metric.headers, FIELD, redactor)?;
     let (method, body) = request(metric, &mut headers)?;
-    if let Some(value) = credential
-        .header(&measurer.tokens, &measurer.transport, deadline, redactor)
-        .await?
-    {
-        headers.insert(AUTHORIZATION, value);
-    }
+    let proof = credential.prove(measurer, &url, deadline, redactor, now).await?;
+    proof.add_to(&mut headers);
     let call = Call {
         target: target.clone(),
         method,
@@ -62,9 +53,9 @@ pub(super) async fn measure(
         body,
         insecure: metric.insecure,
     };
-    let sign = |call: &Call| credential.sign(call, service, now);
+    let sign = |call: &Call| proof.sign(call, service, now);
     let reply = measurer.transport.exchange(call, deadline, sign).await?;
-    credential.learn(&measurer.tokens, reply.status);
+    proof.learn(measurer, reply.status, now);
     read(
         &target,
         &reply,

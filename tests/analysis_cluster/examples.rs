@@ -5,11 +5,12 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 use serin::api::analysis::{AnalysisPhase, AnalysisRun, MetricResult};
 
+use super::marker::marked;
 use super::world::{Setup, World, serve, until};
-use super::{phase, with, world};
+use super::{phase, telling, with, world};
 
 /// The documents of an example, with `interval: 1s` and a count of two in place of what it says.
-fn example(name: &str) -> Vec<Value> {
+pub fn example(name: &str) -> Vec<Value> {
     let path = format!("{}/examples/analysis/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let mut all: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path).unwrap()).unwrap();
     for metric in all
@@ -25,7 +26,7 @@ fn example(name: &str) -> Vec<Value> {
 }
 
 /// Runs the example's template by hand, as a pre-deployment or post-deployment check, with these arguments.
-async fn by_hand(world: &World, run: &str, template: &Value, args: &[(&str, &str)]) -> AnalysisRun {
+pub async fn by_hand(world: &World, run: &str, template: &Value, args: &[(&str, &str)]) -> AnalysisRun {
     let mut spec = template["spec"].clone();
     for arg in spec["args"].as_array_mut().unwrap() {
         if let Some((_, value)) = args.iter().find(|(name, _)| arg["name"] == *name) {
@@ -68,9 +69,9 @@ async fn the_smoke_test() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_migration_check() {
-    let world = world("example-migration").await;
+    let world = telling("example-migration").await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-database"},
-                        "stringData": {"url": "postgres://u:p4ssw0rd@db/shop"}});
+                        "stringData": {"url": concat!("postgres://u:", marked!("p4ssw0rd"), "@db/shop")}});
     world.create(&secret.to_string()).await;
     let template = &example("migration-check")[0];
     let args = [("image", "shop:2")];
@@ -94,9 +95,9 @@ async fn the_migration_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_health_endpoint() {
-    let world = world("example-health").await;
+    let world = telling("example-health").await;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "health-endpoint"},
-                        "stringData": {"token": "t0ken"}});
+                        "stringData": {"token": marked!("t0ken")}});
     world.create(&secret.to_string()).await;
     let template = &example("health-endpoint")[0];
     for (name, status, body, want) in [
@@ -121,7 +122,7 @@ async fn the_health_endpoint() {
         }
         let body = body.to_string();
         let url = serve(move |asked| {
-            let known = asked.contains("authorization: Bearer t0ken\r\n");
+            let known = asked.contains(concat!("authorization: Bearer ", marked!("t0ken"), "\r\n"));
             (if known { status } else { "401 Who" }, body.clone())
         })
         .await;

@@ -12,14 +12,27 @@ use serde_json::{Value, json};
 use serin::api::analysis::{AnalysisPhase, AnalysisRun};
 use world::{Setup, World, echo, until};
 
+mod aws;
 mod credentials;
 mod examples;
 mod jobs;
 mod malformed;
+#[path = "../support/marker.rs"]
+mod marker;
 mod world;
 
 async fn world(namespace: &str) -> World {
     with_rules(namespace, Value::Null).await
+}
+
+/// One whose controller is given secrets: it logs all that it and its libraries have to say, for tests/secrets.rs to search.
+async fn telling(namespace: &str) -> World {
+    with(Setup {
+        namespace,
+        log_level: "trace",
+        ..Setup::default()
+    })
+    .await
 }
 
 async fn with_rules(namespace: &str, rules: Value) -> World {
@@ -32,9 +45,12 @@ async fn with_rules(namespace: &str, rules: Value) -> World {
 }
 
 async fn with(setup: Setup<'_>) -> World {
+    let level = setup.log_level;
     World::start(Setup {
         program: env!("CARGO_BIN_EXE_serin"),
-        log_level: "debug",
+        log_level: if level.is_empty() { "debug" } else { level },
+        // What they write is in the audit log with all that they wrote (tests/cluster), for tests/secrets.rs.
+        groups: &["serin-audited"],
         ..setup
     })
     .await
@@ -93,13 +109,32 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
             "secondsAfterCompletion: 2",
             AnalysisPhase::Error,
         ),
+        (
+            "open",
+            "!result.ok",
+            "secondsAfterCompletion: 2, secondsAfterFailure: 3600, secondsAfterSuccess: 3600",
+            AnalysisPhase::Inconclusive,
+        ),
+        // Those of another outcome's time stay.
+        (
+            "good-stays",
+            "result.ok",
+            "secondsAfterFailure: 1, secondsAfterCompletion: 3600",
+            AnalysisPhase::Successful,
+        ),
+        (
+            "bad-stays",
+            "!result.ok",
+            "secondsAfterSuccess: 1",
+            AnalysisPhase::Failed,
+        ),
     ] {
-        let metric = web(
-            "health",
-            &url,
-            &format!("'{condition}'"),
-            "consecutiveErrorLimit: 0",
-        );
+        let more = if expected == AnalysisPhase::Inconclusive {
+            "failureCondition: 'false'"
+        } else {
+            "consecutiveErrorLimit: 0"
+        };
+        let metric = web("health", &url, &format!("'{condition}'"), more);
         world
             .run(name, &format!("ttlStrategy: {{{ttl}}}\n{}", metrics(&[metric])))
             .await;
@@ -108,17 +143,23 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
         let summary = run.status.unwrap().run_summary.unwrap();
         assert_eq!(summary.count, 1);
     }
-    for name in ["pre-deployment", "post-deployment", "no-verdict"] {
+    for name in ["pre-deployment", "post-deployment", "no-verdict", "open"] {
         until(20, &format!("{name} deletes itself"), || async {
             world.runs().get_opt(name).await.unwrap().is_none().then_some(())
         })
         .await;
     }
+    for name in ["good-stays", "bad-stays"] {
+        assert!(world.runs().get_opt(name).await.unwrap().is_some(), "{name}");
+    }
     // One that would run for ever is ended by hand, and a finished one costs nothing.
     world
         .run(
             "endless",
-            &metrics(&[web("health", &url, "result.ok", "interval: 1s")]),
+            &format!(
+                "ttlStrategy: {{secondsAfterSuccess: 6}}\n{}",
+                metrics(&[web("health", &url, "result.ok", "interval: 1s")])
+            ),
         )
         .await;
     until(20, "it measures", || async {
@@ -148,6 +189,103 @@ async fn runs_made_by_hand_work_before_and_after_a_deployment_and_delete_themsel
     let before = world.calls().len();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.calls()[before..], [] as [String; 0]);
+    until(20, "what was terminated deletes itself too", || async {
+        world
+            .runs()
+            .get_opt("endless")
+            .await
+            .unwrap()
+            .is_none()
+            .then_some(())
+    })
+    .await;
+}
+
+/// As a template has them, whose numbers and durations are arguments: the API server takes them as text.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_limits_and_rules_by_name_are_filled_in_and_kept_to() {
+    let world = world("numbers").await;
+    let url = echo().await;
+    let often = "interval: '{{args.interval}}'\n  count: '{{args.count}}'\n  failureLimit: '{{args.limit}}'";
+    let all = [
+        // -1: as many as there are.
+        web("bad", &url, "'!result.ok'", often),
+        web("shown-bad", &url, "'!result.ok'", "interval: 1s"),
+        web("shown-good", &url, "result.ok", ""),
+        web(
+            "enough",
+            &url,
+            "result.ok",
+            "interval: 1s\n  consecutiveSuccessLimit: '{{args.row}}'",
+        ),
+        web(
+            "never",
+            &url,
+            "'!result.ok'",
+            "interval: 1s\n  count: 2\n  failureLimit: -1\n  consecutiveSuccessLimit: 1",
+        ),
+    ];
+    let spec = format!(
+        "args: [{{name: interval, value: 1s}}, {{name: count, value: '3'}}, {{name: limit, value: '-1'}}, {{name: row, value: '2'}}]\n\
+         dryRun: [{{metricName: '^shown-'}}, {{metricName: never}}]\n\
+         measurementRetention: [{{metricName: '^b.d$', limit: 2}}]\n{}",
+        metrics(&all)
+    );
+    world.run("numbers", &spec).await;
+    let run = world.finished("numbers").await;
+    let status = run.status.unwrap();
+    assert_eq!(status.phase, AnalysisPhase::Successful, "{status:?}");
+    let result = |name: &str| {
+        let found = status.metric_results.iter().find(|result| result.name == name);
+        found.unwrap_or_else(|| panic!("no result of {name}: {status:?}"))
+    };
+    let bad = result("bad");
+    assert_eq!(
+        (bad.phase, bad.count, bad.failed, bad.measurements.len()),
+        (AnalysisPhase::Successful, 3, 3, 2),
+        "kept are the last two"
+    );
+    assert_eq!(
+        (result("enough").count, result("enough").consecutive_success),
+        (2, 2)
+    );
+    assert_eq!(
+        (result("shown-bad").phase, result("shown-bad").dry_run),
+        (AnalysisPhase::Failed, true)
+    );
+    // The only way to succeed was not found.
+    assert_eq!(
+        (result("never").phase, result("never").count),
+        (AnalysisPhase::Failed, 2)
+    );
+    let (deciding, shown) = (
+        status.run_summary.as_ref().unwrap(),
+        status.dry_run_summary.as_ref().unwrap(),
+    );
+    assert_eq!((deciding.count, deciding.successful), (2, 2));
+    assert_eq!((shown.count, shown.successful, shown.failed), (3, 1, 2));
+
+    // A rule that matches nothing, and an argument that is no number, end a run before it measures.
+    for (name, wrong, says) in [
+        (
+            "rule",
+            "dryRun: [{metricName: other}]",
+            "dryRun[0]: \"other\" matches no metric name",
+        ),
+        (
+            "number",
+            "args: [{name: count, value: many}]",
+            "count is \"many\" and must be a whole number",
+        ),
+    ] {
+        let metric = web("bad", &url, "result.ok", "interval: 1s\n  count: COUNT");
+        let metric = metric.replace("COUNT", if name == "number" { "'{{args.count}}'" } else { "1" });
+        world.run(name, &format!("{wrong}\n{}", metrics(&[metric]))).await;
+        let run = world.finished(name).await;
+        assert_eq!(phase(&run), AnalysisPhase::Error);
+        let message = run.status.unwrap().message.unwrap();
+        assert!(message.contains(says), "{name}: {message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,7 @@ fn table() -> Vec<(&'static str, Value, &'static str)> {
         metric[field] = value;
         metric
     };
-    let sigv4 = json!({"sigv4": {"region": "eu-west-1", "roleArn": "arn:aws:iam::1:role/r"}});
+    let sigv4 = json!({"sigv4": {"region": "eu-west-1", "roleArn": "prometheus"}});
     vec![
         (
             "interval",
@@ -95,7 +95,7 @@ fn table() -> Vec<(&'static str, Value, &'static str)> {
         (
             "role",
             prometheus(json!({"address": "http://p", "query": "up", "authentication": sigv4})),
-            "provider.prometheus.authentication.sigv4.roleArn: is not supported",
+            "provider.prometheus.authentication.sigv4.roleArn: \"prometheus\" is not the ARN of a role",
         ),
         (
             "policy",

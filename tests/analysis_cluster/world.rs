@@ -65,6 +65,8 @@ pub struct Setup<'a> {
     pub log_level: &'a str,
     /// Further arguments.
     pub args: &'a [&'a str],
+    /// Groups of the controller's user.
+    pub groups: &'a [&'a str],
     /// Further variables of its environment.
     pub env: &'a [(&'a str, &'a str)],
 }
@@ -91,8 +93,10 @@ impl World {
         let client = Client::try_from(config).unwrap();
         let namespace = setup.namespace.to_owned();
         let user = format!("controller-{namespace}");
-        let kubeconfig = script(&["kubeconfig", CLUSTER, &user]).trim().to_owned();
-        let log = std::env::temp_dir().join(format!("serin-{CLUSTER}-{namespace}.log"));
+        let kubeconfig = script(&[&["kubeconfig", CLUSTER, &user], setup.groups].concat());
+        let kubeconfig = kubeconfig.trim().to_owned();
+        // Where tests/secrets.rs looks into it.
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{user}.log"));
         // A program that ends at once only makes room for the real one.
         let idle = Command::new("true").spawn().unwrap();
         let audit = PathBuf::from(value("SERIN_AUDIT_LOG"));

@@ -109,7 +109,11 @@ impl Gate {
             ..Defaults::default()
         };
         Gate {
-            meter: Measurer::new(MeasurerOptions { transport, aws: None }).unwrap(),
+            meter: Measurer::new(MeasurerOptions {
+                transport,
+                ..MeasurerOptions::default()
+            })
+            .unwrap(),
             defaults,
         }
     }

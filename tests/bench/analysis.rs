@@ -4,7 +4,8 @@
 //! request and never answers. The server that answers notes when each request came. A measurement is due one interval after
 //! the end of the one before it, which the status keeps in whole seconds; how much later it comes is its lateness.
 //!
-//! `BENCH_SECONDS` (60) and `BENCH_RUNS` (500) set the size. Ends with an error when the median is above 200 ms.
+//! `BENCH_SECONDS` (60) and `BENCH_RUNS` (500) set the size. Ends with an error when the median is above 200 ms,
+//! or when the memory grows.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +35,11 @@ use world::{Setup, World};
 #[allow(dead_code, reason = "the tests of this cluster use the rest")]
 #[path = "../analysis_cluster/world.rs"]
 mod world;
+
+/// How much more memory the last quarter of the time may take than the first, in percent; and in MiB, below which it is
+/// nothing.
+const GROWTH: u64 = 15;
+const NOISE: u64 = 4;
 
 /// Left out at the beginning: runs are created and connections made.
 const WARM_UP: u64 = 15;
@@ -125,11 +131,13 @@ async fn main() {
     let ((_, ticks), start) = (usage(process), Instant::now());
     println!("{:>8}  {:>10}  {:>14}", "seconds", "memory MiB", "measurements/s");
     let mut before = 0;
+    let mut memory = Vec::new();
     let every = (duration / 12).max(1);
     for _ in 0..duration / every {
         tokio::time::sleep(Duration::from_secs(every)).await;
         let all: usize = seen.lock().unwrap().values().map(Vec::len).sum();
         let (kilobytes, _) = usage(process);
+        memory.push(kilobytes / 1024);
         println!(
             "{:>8}  {:>10}  {:>14}",
             start.elapsed().as_secs(),
@@ -181,6 +189,14 @@ async fn main() {
     let median = late.get(late.len() / 2).copied().unwrap_or(i64::MAX);
     // An exit runs no destructor, and this one ends the controller.
     drop(world);
+    let quarter = (memory.len() / 4).max(1);
+    let most = |part: &[u64]| part.iter().copied().max().unwrap_or_default();
+    let (first, last) = (most(&memory[..quarter]), most(&memory[memory.len() - quarter..]));
+    println!("memory {first} MiB in the first quarter, {last} MiB in the last");
+    if last > first + (first * GROWTH / 100).max(NOISE) {
+        println!("it is not flat");
+        std::process::exit(1);
+    }
     if median > 200 {
         println!("the median lateness is above 200 ms");
         std::process::exit(1);

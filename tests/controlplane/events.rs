@@ -19,6 +19,17 @@ pub fn reasons(events: &Record) -> Vec<String> {
         .collect()
 }
 
+/// The reasons of the events of a run and its metrics so far, in their order.
+pub fn of_run(events: &Record, run: &str) -> Vec<String> {
+    let all = events.applied();
+    all.iter()
+        .filter(|e| {
+            text(e, "/involvedObject/kind") == "AnalysisRun" && text(e, "/involvedObject/name") == run
+        })
+        .map(|e| text(e, "/reason").to_owned())
+        .collect()
+}
+
 /// Waits until these events were published, in this order and no others.
 pub async fn until_events(world: &World, events: &Record, want: &[&str]) {
     let began = Instant::now();

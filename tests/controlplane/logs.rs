@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::support::marker::marked;
 use crate::support::world::{SECRET, isolated, say, text};
 use crate::support::{Controller, canary, http, rollout, web_template};
 
 /// A word that is nowhere else.
-const PASSWORD: &str = "h3ron-under-the-bridge";
+const PASSWORD: &str = marked!("-h3ron-under-the-bridge");
 
 #[test]
 fn a_canary_is_a_line_for_each_transition_and_nothing_is_repeated() {
@@ -27,7 +28,7 @@ fn a_canary_is_a_line_for_each_transition_and_nothing_is_repeated() {
         world.create(template).await;
         let mut run = world.controller_run();
         run.user = format!("serin-{}", world.namespace);
-        run.args = vec!["--logformat=json".to_owned(), "--loglevel=debug".to_owned()];
+        run.args = vec!["--logformat=json".to_owned(), "--loglevel=trace".to_owned()];
         let mut controller = Controller::start(world.cluster, &run);
         controller.ready().await;
         let analysis = json!({"analysis": {"templates": [{"templateName": "good"}]}});

@@ -12,6 +12,8 @@ use kube::{Client, Config};
 const SHARED: &str = "test-controlplane";
 /// Whoever is in this group has the rights of tests/support/rbac.yaml.
 pub const GROUP: &str = "serin-test-controllers";
+/// What users of this group write is in the audit log with all that they wrote (tests/cluster).
+pub const AUDITED: &str = "serin-audited";
 /// Their rights: the file with the ClusterRole that the suite runs under, and that `tests/roles.rs` compares with the calls.
 pub const ROLES: &str = "tests/support/rbac.yaml";
 
@@ -110,7 +112,7 @@ impl Cluster {
 
     /// The path of a kubeconfig for a controller of this user name.
     pub fn controller_kubeconfig(&self, user: &str) -> PathBuf {
-        PathBuf::from(self.command("kubeconfig", &[user, GROUP]).trim())
+        PathBuf::from(self.command("kubeconfig", &[user, GROUP, AUDITED]).trim())
     }
 
     /// A client of the administrator. It belongs to the runtime that it is made in.

@@ -2,15 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::world::{REPLICA_SET, ROLLOUT, World, number};
+use super::world::{ANALYSIS_RUN, REPLICA_SET, ROLLOUT, World, number, text};
 
 impl World {
-    /// `promote`: past a pause, or past whatever step the cursor stands on.
+    /// `promote`: past an inconclusive analysis of the step, past a pause, or past whatever step the cursor stands on.
     pub async fn promote(&self, name: &str) {
         let rollout = self.rollout(name).await;
         let paused = rollout.pointer("/status/pauseConditions/0").is_some();
         let next = number(&rollout, "/status/currentStepIndex") + 1;
-        let status = if paused {
+        let open = text(&rollout, "/status/canary/currentStepAnalysisRunStatus/status") == "Inconclusive";
+        let status = if open && paused && rollout["status"]["controllerPause"] == true {
+            json!({"pauseConditions": null, "controllerPause": false, "currentStepIndex": next})
+        } else if paused {
             json!({"pauseConditions": null})
         } else {
             json!({"pauseConditions": null, "currentStepIndex": next})
@@ -24,6 +27,12 @@ impl World {
     /// `promote --full`.
     pub async fn promote_full(&self, name: &str) {
         self.patch_status(name, json!({"status": {"promoteFull": true}}))
+            .await;
+    }
+
+    /// `terminate analysisrun`.
+    pub async fn terminate(&self, run: &str) {
+        self.patch_kind(ANALYSIS_RUN, run, json!({"spec": {"terminate": true}}))
             .await;
     }
 

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::controller::{Controller, Run};
+use super::marker::find;
 use super::record::Record;
 
 /// How long a test waits for something that should happen.
@@ -119,9 +120,16 @@ pub fn run<F: Future<Output = ()>>(
         if outcome.is_err() {
             world.describe(name).await;
         }
-        let _ = namespaces
-            .delete(&world.namespace, &DeleteParams::background())
-            .await;
+        // With secrets it stays, for tests/secrets.rs to look what became of them.
+        let secrets = world.list(SECRET, "").await;
+        if !secrets
+            .iter()
+            .any(|secret| find(&secret["data"].to_string()).is_some())
+        {
+            let _ = namespaces
+                .delete(&world.namespace, &DeleteParams::background())
+                .await;
+        }
         outcome
     });
     say(&format!("ring 3: {name}: {:.1} s", began.elapsed().as_secs_f64()));

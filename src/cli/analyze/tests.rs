@@ -8,7 +8,11 @@ fn measurer() -> Measurer {
         proxy_from_env: false,
         ..TransportOptions::default()
     };
-    Measurer::new(MeasurerOptions { transport, aws: None }).unwrap()
+    Measurer::new(MeasurerOptions {
+        transport,
+        ..MeasurerOptions::default()
+    })
+    .unwrap()
 }
 
 /// 2026-11-13T10:00:00Z.

@@ -213,6 +213,20 @@ fn an_inconclusive_analysis_is_a_pause_that_a_person_resolves() {
     assert_eq!(world.sizes(), [("app:1".to_owned(), 5), ("app:2".to_owned(), 0)]);
 }
 
+/// Times on the wire are whole seconds, and a tool may be quicker than a person.
+#[test]
+fn a_resume_in_the_second_in_which_the_run_was_made_asks_anew_too() {
+    let steps = json!([{"setWeight": 20}, {"analysis": ask("once")}, {"pause": {}}]);
+    let mut world = world(&steps, None);
+    update(&mut world, "2");
+    end(&mut world, "-2-1", "Inconclusive", "no data");
+    let now = world.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    run(&mut world, "-2-1")["metadata"]["creationTimestamp"] = json!(now);
+    world.patch_status(&json!({"pauseConditions": null}));
+    world.settle();
+    assert_eq!(runs(&world), ["2-1", "2-1.1"]);
+}
+
 #[test]
 fn an_inconclusive_background_analysis_pauses_too() {
     let steps = json!([{"setWeight": 20}, {"pause": {"duration": 30}}, {"setWeight": 40}, {"pause": {}}]);

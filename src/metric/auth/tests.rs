@@ -17,7 +17,11 @@ fn measurer() -> Measurer {
         proxy_from_env: false,
         ..TransportOptions::default()
     };
-    Measurer::new(MeasurerOptions { transport, aws: None }).unwrap()
+    Measurer::new(MeasurerOptions {
+        transport,
+        ..MeasurerOptions::default()
+    })
+    .unwrap()
 }
 
 fn metric(address: &str, token_url: &str) -> Metric {
@@ -97,6 +101,20 @@ async fn a_token_is_fetched_once_and_kept_until_it_expires() {
             format!("Basic {}", base64(b"serin:s3%3Acret"))
         );
     }
+}
+
+#[tokio::test]
+async fn many_who_wait_for_a_token_are_served_by_one_fetch() {
+    let slow = Server::start(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        Answer::json(r#"{"access_token":"t","expires_in":3600}"#)
+    })
+    .await;
+    let server = Server::start(|_| Answer::json(DATA)).await;
+    let (measurer, metric) = (measurer(), metric(&server.url, &slow.url));
+    let all = futures::future::join_all((0..20).map(|_| measure(&measurer, &metric))).await;
+    assert!(all.iter().all(|one| one.value.as_deref() == Some("1")), "{all:?}");
+    assert_eq!((slow.seen().len(), server.seen().len()), (1, 20));
 }
 
 #[tokio::test]

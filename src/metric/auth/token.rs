@@ -4,23 +4,19 @@
 use super::{base64, no_signature, spec_error};
 use crate::api::analysis::OAuth2Config;
 use crate::metric::http::{Call, Deadline, Target, Transport};
+use crate::metric::kept::{Fetched, Kept, TIMEOUT};
 use crate::metric::provider::ProviderError;
 use crate::metric::provider::redact::{Redactor, one_line};
 use crate::metric::sigv4::{hex_sha256, percent_encode};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::Instant;
 
-/// The time that a token endpoint gets, in seconds, unless the metric's own limit is sooner.
-const TOKEN_TIMEOUT: u64 = 10;
-
-/// The most tokens kept. Beyond it the kept ones are forgotten: that costs a request each, nothing more.
-const MAX_TOKENS: usize = 256;
+/// How many seconds a token is taken to live that does not say, and the most that one is believed.
+const UNSAID: u64 = 300;
+const MOST: u64 = 86_400;
 
 /// OAuth 2 client credentials (RFC 6749, 4.4), complete.
 #[derive(Clone)]
@@ -79,15 +75,9 @@ pub(super) fn client_credentials(
     Ok(credentials)
 }
 
-/// The tokens that were fetched and are still valid.
+/// The tokens that were fetched, as values of the `Authorization` header.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<HashMap<String, Token>>);
-
-#[derive(Clone)]
-struct Token {
-    value: HeaderValue,
-    until: Instant,
-}
+pub(crate) struct Tokens(Kept<HeaderValue>);
 
 #[derive(Deserialize)]
 struct TokenReply {
@@ -107,90 +97,74 @@ impl Tokens {
         credentials: &ClientCredentials,
         deadline: Deadline,
         redactor: &mut Redactor,
+        now: Timestamp,
     ) -> Result<HeaderValue, ProviderError> {
-        let kept = self
-            .lock()
-            .get(&credentials.key())
-            .filter(|token| token.until > Instant::now())
-            .cloned();
-        let token = match kept {
-            Some(token) => token,
-            None => {
-                self.fetch(transport, credentials, deadline.or_after(TOKEN_TIMEOUT), redactor)
-                    .await?
-            }
-        };
-        if let Ok(text) = token.value.to_str() {
+        let fetch = fetch(transport, credentials, deadline.or_after(TIMEOUT), redactor, now);
+        let value = self.0.get(&credentials.key(), deadline, now, fetch).await?;
+        if let Ok(text) = value.to_str() {
             redactor.add(text.rsplit(' ').next().unwrap_or_default());
         }
-        Ok(token.value)
+        Ok(value)
     }
 
     /// Forgets a token that was refused, so that the next measurement fetches another.
-    pub(crate) fn forget(&self, credentials: &ClientCredentials) {
-        self.lock().remove(&credentials.key());
+    pub(crate) fn forget(&self, credentials: &ClientCredentials, refused: &HeaderValue, now: Timestamp) {
+        let is_refused = |kept: &HeaderValue| kept == refused;
+        self.0
+            .forget(&credentials.key(), is_refused, SignedDuration::ZERO, now);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Token>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn fetch(
-        &self,
-        transport: &Transport,
-        credentials: &ClientCredentials,
-        deadline: Deadline,
-        redactor: &mut Redactor,
-    ) -> Result<Token, ProviderError> {
-        let target = Target::new("the OAuth2 token endpoint", &credentials.token_url);
-        let refuse = |message: String| ProviderError::Authentication {
-            target: target.0.clone(),
-            message,
-        };
-        // RFC 6749 2.3.1: every server takes the client's name in a Basic header; some only know it in the
-        // body.
-        let mut reply = transport
-            .exchange(token_call(&target, credentials, true)?, deadline, no_signature)
+/// Asks the token endpoint.
+async fn fetch(
+    transport: &Transport,
+    credentials: &ClientCredentials,
+    deadline: Deadline,
+    redactor: &mut Redactor,
+    now: Timestamp,
+) -> Result<Fetched<HeaderValue>, ProviderError> {
+    let target = Target::new("the OAuth2 token endpoint", &credentials.token_url);
+    let refuse = |message: String| ProviderError::Authentication {
+        target: target.0.clone(),
+        message,
+    };
+    // RFC 6749 2.3.1: every server takes the client's name in a Basic header; some only know it in the
+    // body.
+    let mut reply = transport
+        .exchange(token_call(&target, credentials, true)?, deadline, no_signature)
+        .await?;
+    if matches!(reply.status.as_u16(), 400 | 401 | 403) {
+        reply = transport
+            .exchange(token_call(&target, credentials, false)?, deadline, no_signature)
             .await?;
-        if matches!(reply.status.as_u16(), 400 | 401 | 403) {
-            reply = transport
-                .exchange(token_call(&target, credentials, false)?, deadline, no_signature)
-                .await?;
-        }
-        let text = String::from_utf8_lossy(&reply.body);
-        if !reply.status.is_success() {
-            return Err(refuse(format!(
-                "HTTP {}: {}",
-                reply.status_text(),
-                one_line(&redactor.scrub(&text), 200)
-            )));
-        }
-        let answer: TokenReply = serde_json::from_slice(&reply.body)
-            .map_err(|_| refuse("the answer holds no access_token".to_owned()))?;
-        redactor.add(&answer.access_token);
-        let kind = if answer.token_type.eq_ignore_ascii_case("bearer") || answer.token_type.is_empty() {
-            "Bearer"
-        } else {
-            answer.token_type.as_str()
-        };
-        let mut value = HeaderValue::from_str(&format!("{kind} {}", answer.access_token))
-            .map_err(|_| refuse("the access_token cannot be sent as a header".to_owned()))?;
-        value.set_sensitive(true);
-        let lifetime = answer.expires_in.as_ref().and_then(seconds).unwrap_or(300);
-        // A token that expires on the way is refused: stop using it 10 s before. Worked example: 3600 s are
-        // used for 3590 s.
-        let until = Instant::now() + Duration::from_secs(lifetime.min(86_400).saturating_sub(10));
-        let token = Token { value, until };
-        let mut kept = self.lock();
-        if kept.len() >= MAX_TOKENS {
-            kept.retain(|_, token| token.until > Instant::now());
-            if kept.len() >= MAX_TOKENS {
-                kept.clear();
-            }
-        }
-        kept.insert(credentials.key(), token.clone());
-        Ok(token)
     }
+    let text = String::from_utf8_lossy(&reply.body);
+    if !reply.status.is_success() {
+        return Err(refuse(format!(
+            "HTTP {}: {}",
+            reply.status_text(),
+            one_line(&redactor.scrub(&text), 200)
+        )));
+    }
+    let answer: TokenReply = serde_json::from_slice(&reply.body)
+        .map_err(|_| refuse("the answer holds no access_token".to_owned()))?;
+    redactor.add(&answer.access_token);
+    let kind = if answer.token_type.eq_ignore_ascii_case("bearer") || answer.token_type.is_empty() {
+        "Bearer"
+    } else {
+        answer.token_type.as_str()
+    };
+    let mut value = HeaderValue::from_str(&format!("{kind} {}", answer.access_token))
+        .map_err(|_| refuse("the access_token cannot be sent as a header".to_owned()))?;
+    value.set_sensitive(true);
+    let lifetime = answer
+        .expires_in
+        .as_ref()
+        .and_then(seconds)
+        .map_or(UNSAID, |said| said.min(MOST));
+    let lifetime = SignedDuration::from_secs(i64::try_from(lifetime).unwrap_or_default());
+    let until = now.saturating_add(lifetime).unwrap_or(now);
+    Ok(Fetched { value, until })
 }
 
 fn seconds(value: &serde_json::Value) -> Option<u64> {

@@ -18,7 +18,10 @@ fn options() -> MeasurerOptions {
         proxy_from_env: false,
         ..TransportOptions::default()
     };
-    MeasurerOptions { transport, aws: None }
+    MeasurerOptions {
+        transport,
+        ..MeasurerOptions::default()
+    }
 }
 
 fn query(address: &str) -> PrometheusMetric {

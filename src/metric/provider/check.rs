@@ -9,7 +9,6 @@ use super::{Chosen, ProviderError, chosen};
 use crate::api::analysis::{Authentication, MetricProvider, PrometheusMetric, WebMetric};
 use crate::metric::auth::{self, Credential};
 use crate::metric::prometheus::{self, http_url, seconds};
-use crate::metric::sigv4::AwsCredentials;
 use crate::metric::{job, web};
 use jiff::Timestamp;
 use reqwest::Url;
@@ -62,7 +61,7 @@ fn check_web(metric: &WebMetric) -> Result<(), ProviderError> {
     let mut headers = auth::headers(&metric.headers, field, &mut Redactor::default())?;
     web::request(metric, &mut headers)?;
     let credential = authentication(metric.authentication.as_ref(), field)?;
-    if let (Some(url), Credential::SigV4 { .. }) = (url, credential)
+    if let (Some(url), Credential::SigV4(_)) = (url, credential)
         && web::aws_service(&url).is_none()
     {
         return Err(ProviderError::Spec {
@@ -91,13 +90,8 @@ fn authentication(spec: Option<&Authentication>, field: &str) -> Result<Credenti
     {
         "https://hidden".clone_into(token_url);
     }
-    // Whether this process has credentials of its own is told when they are needed: that is no fault of the metric.
-    let anybody = AwsCredentials {
-        access_key_id: String::new(),
-        secret_access_key: String::new(),
-        session_token: None,
-    };
-    Credential::from_spec(spec.as_ref(), field, Some(&anybody), &mut Redactor::default())
+    // Whether this process has credentials of AWS, and a region, is told when they are needed: that is no fault of the metric.
+    Credential::from_spec(spec.as_ref(), field, &mut Redactor::default())
 }
 
 #[cfg(test)]

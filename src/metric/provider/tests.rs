@@ -12,7 +12,11 @@ fn measurer() -> Measurer {
         proxy_from_env: false,
         ..TransportOptions::default()
     };
-    Measurer::new(MeasurerOptions { transport, aws: None }).unwrap()
+    Measurer::new(MeasurerOptions {
+        transport,
+        ..MeasurerOptions::default()
+    })
+    .unwrap()
 }
 
 fn prometheus(address: &str, success: &str, failure: &str) -> Metric {

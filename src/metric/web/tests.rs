@@ -45,7 +45,7 @@ async fn sample(web: WebMetric) -> Sample {
     };
     let measurer = Measurer::new(MeasurerOptions {
         transport,
-        aws: Some(aws),
+        aws: aws.into(),
     })
     .unwrap();
     measurer.measure(&metric, &Defaults::default(), &[], now).await

@@ -1,32 +1,20 @@
 //! What analyses before and after the switch decide.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{NAME, Shop, asking, has_deadline, is_observed, number, text, waits};
+use crate::support::judge::{Answer, Judge};
+use crate::support::scenario;
 use crate::support::world::{ANALYSIS_RUN, Kind, POD, REPLICA_SET, ROLLOUT, World};
-use crate::support::{http, scenario, web_template};
 
 const QUOTA: Kind = ("", "v1", "ResourceQuota");
-const GOOD: i64 = 1;
-const BAD: i64 = 0;
-const NEITHER: i64 = 2;
 
 /// A template `ask` whose answer the test may change: good, bad, or neither.
-async fn judge(world: &World, count: u32) -> Arc<AtomicI64> {
-    let answer = Arc::new(AtomicI64::new(GOOD));
-    let given = Arc::clone(&answer);
-    let server =
-        http::serve(move |_| Some((200, json!({"ok": given.load(Ordering::Relaxed)}).to_string()))).await;
-    let mut template = web_template("ask", &format!("http://{server}/"), count);
-    let metric = &mut template["spec"]["metrics"][0];
-    metric["successCondition"] = json!("result.ok == 1");
-    metric["failureCondition"] = json!("result.ok == 0");
-    world.create(template).await;
-    answer
+async fn judge(world: &World, count: u32) -> Judge {
+    let judge = Judge::new(Answer::Good).await;
+    world.create(judge.template("ask", Some(count))).await;
+    judge
 }
 
 #[test]
@@ -68,7 +56,7 @@ fn an_analysis_before_the_switch_comes_before_the_pause_and_after_the_pods() {
 #[test]
 fn a_failed_analysis_before_the_switch_aborts_and_moves_nothing() {
     scenario("bg-pre-bad", |world| async move {
-        judge(&world, 1).await.store(BAD, Ordering::Relaxed);
+        judge(&world, 1).await.says(Answer::Bad);
         let spec = json!({"prePromotionAnalysis": asking("ask"), "abortScaleDownDelaySeconds": 1});
         let mut shop = Shop::with(world, spec).await;
         shop.update("app:v2").await;
@@ -86,7 +74,7 @@ fn a_failed_analysis_before_the_switch_aborts_and_moves_nothing() {
 fn an_inconclusive_analysis_before_the_switch_waits_for_a_person_and_then_asks_again() {
     scenario("bg-pre-open", |world| async move {
         let answer = judge(&world, 1).await;
-        answer.store(NEITHER, Ordering::Relaxed);
+        answer.says(Answer::Neither);
         let mut shop = Shop::with(world, json!({"prePromotionAnalysis": asking("ask")})).await;
         shop.update("app:v2").await;
         shop.until_rollout(NAME, "waiting for a person", |r| {
@@ -95,7 +83,7 @@ fn an_inconclusive_analysis_before_the_switch_waits_for_a_person_and_then_asks_a
         .await;
         shop.then(&["AnalysisRunInconclusive", "RolloutPaused"]).await;
         assert_eq!(shop.selects(NAME).await, "app:v1");
-        answer.store(GOOD, Ordering::Relaxed);
+        answer.says(Answer::Good);
         shop.promote(NAME).await;
         shop.healthy(NAME).await;
         shop.then(&[
@@ -153,7 +141,7 @@ fn an_analysis_after_the_switch_decides_when_the_new_version_is_stable() {
 #[test]
 fn a_failed_analysis_after_the_switch_goes_back_by_itself() {
     scenario("bg-post-bad", |world| async move {
-        judge(&world, 1).await.store(BAD, Ordering::Relaxed);
+        judge(&world, 1).await.says(Answer::Bad);
         let spec = json!({
             "postPromotionAnalysis": asking("ask"), "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 1,
         });
@@ -225,7 +213,7 @@ fn a_way_back_whose_side_was_taken_away_is_brought_up_first() {
             number(rs, "/status/availableReplicas") == 0
         })
         .await;
-        answer.store(BAD, Ordering::Relaxed);
+        answer.says(Answer::Bad);
         let message = "Production goes back as soon as the stable ReplicaSet app-";
         shop.until_aborted(message).await;
         assert_eq!(shop.selects(NAME).await, "app:v2", "the way back has no pods yet");

@@ -39,7 +39,7 @@ fn measurer(ca_pem: Option<Vec<u8>>) -> Measurer {
     };
     Measurer::new(MeasurerOptions {
         transport,
-        aws: Some(aws()),
+        aws: aws().into(),
     })
     .unwrap()
 }

@@ -170,7 +170,7 @@ async fn requests_are_signed_for_aws() {
     };
     sample(
         MeasurerOptions {
-            aws: Some(aws),
+            aws: aws.into(),
             ..options()
         },
         with(sigv4.clone()),
@@ -192,17 +192,19 @@ async fn requests_are_signed_for_aws() {
 
     assert_eq!(
         error(with(sigv4.clone())).await.1,
-        "provider.prometheus.authentication.sigv4: needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the controller's \
-         environment"
+        "provider.prometheus.authentication.sigv4: needs AWS credentials in the controller's environment: AWS_ACCESS_KEY_ID \
+         and AWS_SECRET_ACCESS_KEY, or AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE (a role for the service account), or \
+         AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity)"
     );
     let role = Sigv4Config {
-        role_arn: Some("arn:aws:iam::1:role/x".to_owned()),
+        role_arn: Some("prometheus".to_owned()),
         ..sigv4.clone()
     };
     let (_, text) = error(with(role)).await;
-    assert!(
-        text.starts_with("provider.prometheus.authentication.sigv4.roleArn: is not supported: "),
-        "{text}"
+    assert_eq!(
+        text,
+        "provider.prometheus.authentication.sigv4.roleArn: \"prometheus\" is not the ARN of a role, such as \
+         arn:aws:iam::123456789012:role/prometheus"
     );
     let profile = Sigv4Config {
         profile: Some("x".to_owned()),

@@ -80,7 +80,7 @@ fn every_malformed_template_answers_with_the_path_and_the_reason() {
         oauth2[field] = json!("");
         auth(json!({ "oauth2": oauth2 }))
     };
-    let role = json!({"region": "eu-west-1", "roleArn": "arn:aws:iam::1:role/r"});
+    let role = json!({"region": "eu-west-1", "roleArn": "prometheus"});
     let profile = json!({"region": "eu-west-1", "profile": "p"});
     let pod = |fields: Value| job(json!({"spec": {"template": {"spec": fields}}}));
     let secret_in_job = |fields: Value| with_secret(job(fields));
@@ -263,16 +263,16 @@ fn every_malformed_template_answers_with_the_path_and_the_reason() {
             prometheus(auth(
                 json!({"sigv4": {"profile": "", "region": "", "roleArn": "r"}}),
             )),
-            "provider.prometheus.authentication.sigv4.roleArn: is not supported: give the controller credentials of that role in \
-             AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+            "provider.prometheus.authentication.sigv4.roleArn: \"r\" is not the ARN of a role, such as \
+             arn:aws:iam::123456789012:role/prometheus",
         ),
         (
             web(auth(json!({"sigv4": role}))),
-            "provider.web.authentication.sigv4.roleArn: is not supported",
+            "provider.web.authentication.sigv4.roleArn: \"prometheus\" is not the ARN of a role",
         ),
         (
             web(auth(json!({"sigv4": profile}))),
-            "provider.web.authentication.sigv4.profile: is not supported: give the",
+            "provider.web.authentication.sigv4.profile: is not supported: a container has no file of profiles",
         ),
         // Jobs.
         (job(json!({"spec": null})), "provider.job.spec: must be set"),
