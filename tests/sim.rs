@@ -21,6 +21,8 @@ mod generate;
 mod hands;
 #[path = "sim/promises.rs"]
 mod promises;
+#[path = "sim/record.rs"]
+mod record;
 #[path = "sim/upgrade.rs"]
 mod upgrade;
 #[path = "sim/watcher.rs"]
@@ -112,6 +114,7 @@ fn whole(case: &case::Case) -> Result<(), String> {
                 "the cursor rises by one or jumps for a reason",
                 watcher::cursor(cluster, step),
             ),
+            ("the record of an update ends with it", record::of_update(step)),
             ("only a good verdict goes on", watcher::verdicts(cluster, step)),
             ("the same input gives the same plan", dear(watcher::determined)),
             ("the wire carries the status", dear(watcher::carried)),
