@@ -57,7 +57,7 @@ targets() {
 }
 
 stage_controlplane() {
-  tests/cluster/build.sh fake prometheus helm
+  tests/cluster/build.sh fake prometheus helm plugin
   PATH=$(part_dir prometheus):$PATH
   local tests
   # Those two come after the others, and only when asked for.

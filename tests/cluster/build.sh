@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what the test clusters consist of, once, into ${SERIN_CACHE:-~/.cache/serin}, and installs the
-# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|helm|all]...
+# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|helm|plugin|all]...
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/parts.sh"
 
@@ -25,8 +25,9 @@ need_for() {
   httpd) parts+=(httpd) ;;
   prometheus) parts+=(prometheus) ;;
   helm) parts+=(helm) ;;
-  all) need_for fake; need_for node; need_for httpd; need_for prometheus; need_for helm ;;
-  *) say "usage: build.sh [fake|node|httpd|prometheus|helm|all]..."; exit 2 ;;
+  plugin) parts+=(plugin) ;;
+  all) need_for fake; need_for node; need_for httpd; need_for prometheus; need_for helm; need_for plugin ;;
+  *) say "usage: build.sh [fake|node|httpd|prometheus|helm|plugin|all]..."; exit 2 ;;
   esac
 }
 

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod controller;
 pub mod http;
 pub mod manifest;
+pub mod plugin;
 pub mod proxy;
 pub mod record;
 mod verbs;
