@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::events::until_events;
-use crate::support::world::{EVENT, is_observed, text};
+use crate::support::world::{EVENT, ROLLOUT, is_observed, text};
 use crate::support::{rollout, scenario};
 
 const NAME: &str = "app";
@@ -97,6 +97,10 @@ fn every_action_is_told_in_the_order_that_clients_know() {
         world
             .until_rollout(NAME, "restarted", |r| text(r, "/status/restartedAt") == at)
             .await;
+        until_events(&world, &events, &want).await;
+
+        world.delete(ROLLOUT, NAME).await;
+        want.push("RolloutDeleted");
         until_events(&world, &events, &want).await;
     });
 }
