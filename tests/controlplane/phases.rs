@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::events::reasons_of;
 use crate::support::record::Record;
-use crate::support::world::{EVENT, is_observed, number, text};
-use crate::support::{World, canary, rollout, scenario};
+use crate::support::world::{EVENT, is_degraded, is_observed, number, text};
+use crate::support::{World, canary, http, rollout, scenario, web_template};
 
 #[path = "phases/tables.rs"]
 mod tables;
@@ -106,6 +106,15 @@ async fn act(world: &World, name: &str, action: Action) {
 /// Acts on the Rollouts of all cases, which stand in the same phase, of which `last` was told last, and waits until each is
 /// where it should end. Looks once more when all of them are: an action that changes nothing has had its time by then.
 async fn check(world: &World, events: &Record, last: &[&str], cases: &[Case]) {
+    let before = told(world, events, last, cases).await;
+    for case in cases {
+        act(world, &case.name(), case.action).await;
+    }
+    end(world, events, &before, cases).await;
+}
+
+/// How much was told of each Rollout when `last` was told of it last.
+async fn told(world: &World, events: &Record, last: &[&str], cases: &[Case]) -> Vec<usize> {
     let mut before = Vec::new();
     for case in cases {
         // Events are published after what they tell of.
@@ -118,9 +127,11 @@ async fn check(world: &World, events: &Record, last: &[&str], cases: &[Case]) {
             .await;
         before.push(count);
     }
-    for case in cases {
-        act(world, &case.name(), case.action).await;
-    }
+    before
+}
+
+/// Waits until each is where it should end, with what was told since `before`.
+async fn end(world: &World, events: &Record, before: &[usize], cases: &[Case]) {
     let stands = async |case: &Case, before: usize| {
         let name = case.name();
         let (rollout, sizes) = (world.rollout(&name).await, world.scales(&name).await);
@@ -136,7 +147,7 @@ async fn check(world: &World, events: &Record, last: &[&str], cases: &[Case]) {
             })
     };
     let mut wrong = Vec::new();
-    for (case, before) in cases.iter().zip(&before) {
+    for (case, before) in cases.iter().zip(before) {
         let began = std::time::Instant::now();
         while let Err(how) = stands(case, *before).await {
             if began.elapsed() > std::time::Duration::from_secs(30) {
@@ -146,7 +157,7 @@ async fn check(world: &World, events: &Record, last: &[&str], cases: &[Case]) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     }
-    for (case, before) in cases.iter().zip(&before) {
+    for (case, before) in cases.iter().zip(before) {
         if let Err(how) = stands(case, *before).await
             && !wrong.iter().any(|w| w.starts_with(&case.name()))
         {
@@ -210,6 +221,58 @@ fn every_action_in_the_pause_of_a_step() {
         let events = deployed(&world, cases, |_| {}).await;
         updated(&world, cases, "app:v2", is_at_pause).await;
         check(&world, &events, &[tables::STOPPED], cases).await;
+    });
+}
+
+#[test]
+fn every_action_while_an_analysis_is_running() {
+    scenario("phase-analysis", |world| async move {
+        let cases = &tables::IN_ANALYSIS;
+        let server = http::serve(|_| Some((200, json!({"ok": true}).to_string()))).await;
+        let template = web_template("answers", &format!("http://{server}/"), 1000);
+        world.create(template).await;
+        let events = deployed(&world, cases, |spec| {
+            let analysis = json!({"analysis": {"templates": [{"templateName": "answers"}]}});
+            spec["strategy"]["canary"]["steps"] = json!([{"setWeight": 50}, analysis, {"pause": {}}]);
+        })
+        .await;
+        updated(&world, cases, "app:v2", |r| {
+            text(r, "/status/canary/currentStepAnalysisRunStatus/status") == "Running"
+        })
+        .await;
+        check(&world, &events, &[tables::STEP], cases).await;
+    });
+}
+
+/// As in the pause of a step, when the spec is corrected; and nothing before.
+#[test]
+fn every_action_on_a_spec_that_cannot_be_carried_out_waits_for_its_correction() {
+    scenario("phase-invalid", |world| async move {
+        let cases = &tables::PAUSED;
+        let events = deployed(&world, cases, |_| {}).await;
+        updated(&world, cases, "app:v2", is_at_pause).await;
+        let surge = async |value: Value| {
+            for case in cases {
+                let patch = json!({"spec": {"strategy": {"canary": {"maxSurge": value}}}});
+                world.patch(&case.name(), patch).await;
+            }
+        };
+        let all_are_invalid = async || {
+            for case in cases {
+                let is_invalid = |r: &Value| is_degraded(r, "InvalidSpec: ");
+                world.until_rollout(&case.name(), "invalid", is_invalid).await;
+                assert_eq!(world.scales(&case.name()).await, [1, 1], "{}", case.name());
+            }
+        };
+        surge(json!("many")).await;
+        all_are_invalid().await;
+        let before = told(&world, &events, &["InvalidSpec"], cases).await;
+        for case in cases {
+            act(&world, &case.name(), case.action).await;
+        }
+        all_are_invalid().await;
+        surge(json!(1)).await;
+        end(&world, &events, &before, cases).await;
     });
 }
 

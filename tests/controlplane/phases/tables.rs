@@ -17,7 +17,7 @@ const UPDATED: &str = "RolloutUpdated";
 const CREATED: &str = "NewReplicaSetCreated";
 const BEGUN: &str = "RolloutNotCompleted";
 pub(super) const SCALED: &str = "ScalingReplicaSet";
-const STEP: &str = "RolloutStepCompleted";
+pub(super) const STEP: &str = "RolloutStepCompleted";
 pub(super) const STOPPED: &str = "RolloutPaused";
 const RESUMED: &str = "RolloutResumed";
 pub(super) const ABORT: &str = "RolloutAborted";
@@ -71,7 +71,27 @@ pub(super) const PAUSED: [Case; 10] = [
     case(Scale, STEP_PAUSE, 1, &[2, 2], &[SCALED, SCALED]),
 ];
 
-/// In the same pause, which the user has put his own on top of.
+/// In the second step, an analysis that goes on; the third is a pause.
+pub(super) const IN_ANALYSIS: [Case; 10] = [
+    case(Promote, STEP_PAUSE, 2, &[1, 1], &[STOPPED]),
+    case(PromoteFull, HEALTHY, 3, &[0, 2], &[SCALED, SCALED, DONE]),
+    case(Abort, GIVEN_UP, 0, &[2, 0], &[SCALED, ABORT, SCALED]),
+    case(Retry, IN_STEP, 1, &[1, 1], &[]),
+    case(Pause, HELD_BY_USER, 1, &[1, 1], &[STOPPED]),
+    case(Resume, IN_STEP, 1, &[1, 1], &[]),
+    case(Undo, HEALTHY, 3, &[0, 2], &[UPDATED, SKIPPED, SCALED, SCALED]),
+    case(
+        SetImage,
+        IN_STEP,
+        1,
+        &[1, 0, 1],
+        &[UPDATED, CREATED, SCALED, SCALED, STEP],
+    ),
+    case(Restart, IN_STEP, 1, &[1, 1], &[]),
+    case(Scale, IN_STEP, 1, &[2, 2], &[SCALED, SCALED]),
+];
+
+/// In the pause of the second step, which the user has put his own on top of.
 pub(super) const HELD: [Case; 10] = [
     case(
         Promote,
