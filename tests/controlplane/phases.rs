@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::events::reasons_of;
 use crate::support::record::Record;
-use crate::support::world::{EVENT, is_degraded, is_observed, number, text};
+use crate::support::world::{EVENT, POD, is_degraded, is_observed, number, text};
 use crate::support::{World, canary, http, rollout, scenario, web_template};
 
 #[path = "phases/tables.rs"]
@@ -96,7 +96,12 @@ async fn act(world: &World, name: &str, action: Action) {
         Undo => world.undo(name, "1").await,
         SetImage => world.set_image(name, "app:v3").await,
         Restart => {
-            let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let pods = world.list(POD, &format!("app={name}")).await;
+            let created = |pod: &Value| -> jiff::Timestamp {
+                text(pod, "/metadata/creationTimestamp").parse().unwrap()
+            };
+            let last = pods.iter().map(created).max().unwrap();
+            let at = (last + jiff::SignedDuration::from_secs(1)).to_string();
             world.patch(name, json!({"spec": {"restartAt": at}})).await;
         }
         Scale => world.scale(name, 4).await,
