@@ -13,6 +13,8 @@ mod autoscale;
 mod case;
 #[path = "sim/crash.rs"]
 mod crash;
+#[path = "sim/doubt.rs"]
+mod doubt;
 #[path = "sim/end.rs"]
 mod end;
 #[path = "sim/generate.rs"]
@@ -109,6 +111,7 @@ fn whole(case: &case::Case) -> Result<(), String> {
                 "promise 8, no data is not bad data,",
                 promises::no_data(case, cluster, step),
             ),
+            ("promise 8, no pod more in doubt,", doubt::no_more_pods(step)),
             ("a switch needs permission", permission.check(case, cluster, step)),
             (
                 "the cursor rises by one or jumps for a reason",
