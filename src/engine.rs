@@ -35,6 +35,7 @@ pub mod selector;
 pub mod services;
 mod status;
 mod steps;
+pub mod timing;
 mod validate;
 mod waiting;
 pub mod workload;

@@ -43,6 +43,10 @@ mod logs;
 mod outage;
 #[path = "controlplane/owners.rs"]
 mod owners;
+#[path = "controlplane/phases.rs"]
+mod phases;
+#[path = "controlplane/plugin.rs"]
+mod plugin;
 #[path = "controlplane/pods.rs"]
 mod pods;
 #[path = "controlplane/progress.rs"]

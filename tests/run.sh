@@ -57,7 +57,7 @@ targets() {
 }
 
 stage_controlplane() {
-  tests/cluster/build.sh fake prometheus helm argocd
+  tests/cluster/build.sh fake prometheus helm argocd plugin
   PATH=$(part_dir prometheus):$PATH
   local tests
   # The first two come after the others, the last only when asked for.

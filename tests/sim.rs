@@ -13,6 +13,8 @@ mod autoscale;
 mod case;
 #[path = "sim/crash.rs"]
 mod crash;
+#[path = "sim/doubt.rs"]
+mod doubt;
 #[path = "sim/end.rs"]
 mod end;
 #[path = "sim/generate.rs"]
@@ -21,6 +23,8 @@ mod generate;
 mod hands;
 #[path = "sim/promises.rs"]
 mod promises;
+#[path = "sim/record.rs"]
+mod record;
 #[path = "sim/upgrade.rs"]
 mod upgrade;
 #[path = "sim/watcher.rs"]
@@ -107,11 +111,13 @@ fn whole(case: &case::Case) -> Result<(), String> {
                 "promise 8, no data is not bad data,",
                 promises::no_data(case, cluster, step),
             ),
+            ("promise 8, no pod more in doubt,", doubt::no_more_pods(step)),
             ("a switch needs permission", permission.check(case, cluster, step)),
             (
                 "the cursor rises by one or jumps for a reason",
                 watcher::cursor(cluster, step),
             ),
+            ("the record of an update ends with it", record::of_update(step)),
             ("only a good verdict goes on", watcher::verdicts(cluster, step)),
             ("the same input gives the same plan", dear(watcher::determined)),
             ("the wire carries the status", dear(watcher::carried)),

@@ -129,6 +129,10 @@ impl Lane {
         while let Some(said) = self.queue.recv().await {
             match timeout(CALL_TIMEOUT, self.publish(&said)).await {
                 Ok(Ok(())) => {}
+                // Nobody can read there any more what is told of an object that goes with its namespace.
+                Ok(Err(error)) if is_of_namespace_that_goes(&error) => {
+                    tracing::debug!(%error, reason = said.notice.reason, "dropped an event with its namespace");
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, reason = said.notice.reason, "cannot publish an event");
                 }
@@ -193,6 +197,17 @@ impl Lane {
             self.known.remove(&oldest);
         }
     }
+}
+
+fn is_of_namespace_that_goes(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_not_found()
+        || causes
+            .into_iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn event(name: &str, said: &Said) -> Event {

@@ -28,11 +28,16 @@ use super::observe::Stores;
 use crate::api::analysis::{AnalysisPhase, Metric};
 use crate::api::names::RolloutPhase;
 use crate::engine::observed;
+use crate::engine::timing::Ended as Update;
 
 /// Upper bounds of the contract's histograms of passes, in seconds.
 const PASSES: [f64; 5] = [0.01, 0.15, 0.25, 0.5, 1.0];
 /// From a second to a day.
 const PHASES: [f64; 8] = [1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
+/// Upper bounds of updates and what they consist of, in seconds: from ten seconds to a week.
+const UPDATES: [f64; 10] = [
+    10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14400.0, 43200.0, 86400.0, 604_800.0,
+];
 const MEASUREMENTS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 
 /// The kinds that have passes.
@@ -68,6 +73,9 @@ pub struct Metrics {
     run_errors: Counters<2>,
     events: Counters<4>,
     phases: Histograms<1>,
+    updates: Histograms<1>,
+    progressions: Histograms<1>,
+    manual_pauses: Histograms<1>,
     measurements: Histograms<2>,
     calls: Counters<3>,
     held_back: AtomicU64,
@@ -123,6 +131,24 @@ impl Default for Metrics {
                 ["phase"],
                 &PHASES,
             ),
+            updates: Histograms::new(
+                "rollout_duration_seconds",
+                "How long updates took that have ended",
+                ["status"],
+                &UPDATES,
+            ),
+            progressions: Histograms::new(
+                "rollout_progression_duration_seconds",
+                "How long updates took that have ended, without their waits for people",
+                ["status"],
+                &UPDATES,
+            ),
+            manual_pauses: Histograms::new(
+                "rollout_manual_pause_duration_seconds",
+                "How long updates that have ended waited for people",
+                ["status"],
+                &UPDATES,
+            ),
             measurements: Histograms::new(
                 "serin_measurement_duration_seconds",
                 "How long measurements took, by what became of them",
@@ -153,6 +179,11 @@ impl Metrics {
     /// Whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.leads.store(leads, Ordering::Relaxed);
+    }
+
+    /// Whether this process leads.
+    pub fn is_leading(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
     }
 
     /// The queue of a kind.
@@ -217,6 +248,18 @@ impl Metrics {
         lasting.insert(uid.to_owned(), (phase, Instant::now()));
     }
 
+    /// Counts an update that has ended.
+    pub fn ended(&self, Update { how, took, waited }: Update) {
+        for (histogram, seconds) in [
+            (&self.updates, took),
+            (&self.progressions, took - waited),
+            (&self.manual_pauses, waited),
+        ] {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            histogram.observe([how.as_str().into()], Duration::from_secs(seconds));
+        }
+    }
+
     /// Counts a measurement.
     pub fn measured(&self, metric: &Metric, phase: AnalysisPhase, took: Duration) {
         let provider = objects::provider_type(&metric.provider);
@@ -279,7 +322,7 @@ impl Metrics {
             ("commit", option_env!("SERIN_COMMIT").unwrap_or_default()),
         ];
         page.sample("build_info", &labels, 1);
-        let leads = u8::from(self.leads.load(Ordering::Relaxed));
+        let leads = u8::from(self.is_leading());
         page.single("serin_leader", "gauge", "Whether this process leads", leads);
         let ready = u8::from(stores.is_some());
         page.single("serin_ready", "gauge", "Whether the stores are filled", ready);
@@ -295,6 +338,9 @@ impl Metrics {
         self.rollout_errors.page(&mut page);
         self.events.page(&mut page);
         self.phases.page(&mut page);
+        self.updates.page(&mut page);
+        self.progressions.page(&mut page);
+        self.manual_pauses.page(&mut page);
         self.run_passes.page(&mut page);
         self.run_errors.page(&mut page);
         self.measurements.page(&mut page);

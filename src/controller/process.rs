@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use futures::channel::mpsc::unbounded;
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Config};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,6 +27,8 @@ use super::preflight;
 use super::serve::{self, Probed, Readiness};
 use super::watches::{Triggers, start_watches};
 use super::{rollouts, runs};
+use crate::api::names;
+use crate::engine::Notice;
 use crate::metric::provider::{Defaults, Measurer, MeasurerOptions};
 
 /// How often what is remembered of deleted objects is dropped.
@@ -142,10 +146,12 @@ impl Process {
         let (rollout_trigger, rollouts) = unbounded();
         let (run_trigger, runs) = unbounded();
         let (service_trigger, services) = unbounded();
+        let (deleted_trigger, deleted) = unbounded();
         let triggers = Triggers {
             rollout: rollout_trigger,
             run: run_trigger.clone(),
             service: service_trigger,
+            deleted: deleted_trigger,
             metrics: Arc::clone(&self.metrics),
         };
         let stores = Arc::new(start_watches(&self.client, &self.options, &triggers, &mut tasks));
@@ -170,7 +176,7 @@ impl Process {
             std::future::pending::<anyhow::Result<()>>().await
         };
         tokio::select! {
-            ended = self.lead(stores, jobs, queues) => ended,
+            ended = self.lead(stores, jobs, queues, deleted) => ended,
             never = stopping => never,
             ended = health.supervise(&mut tasks) => {
                 bail!("{ended}: this process ends, for its stores would show the past for ever")
@@ -179,7 +185,13 @@ impl Process {
     }
 
     /// Fills the stores, waits for the lease, and makes passes until it is told to stop.
-    async fn lead(&self, stores: Arc<Stores>, jobs: Jobs, queues: Queues) -> anyhow::Result<()> {
+    async fn lead(
+        &self,
+        stores: Arc<Stores>,
+        jobs: Jobs,
+        queues: Queues,
+        mut deleted: UnboundedReceiver<ObjectReference>,
+    ) -> anyhow::Result<()> {
         tokio::select! {
             filled = wait_for(&stores) => filled?,
             () = self.told_to_stop() => return Ok(()),
@@ -210,6 +222,14 @@ impl Process {
         });
         let (of_runs, run_stores) = (Arc::clone(&contexts.runs), Arc::clone(&stores));
         helpers.spawn(async move { of_runs.jobs.collect(&run_stores.analysis_runs).await });
+        let told = events.clone();
+        helpers.spawn(async move {
+            while let Some(about) = deleted.next().await {
+                let name = about.name.as_deref().unwrap_or_default();
+                let text = format!("Rollout {name} is deleted");
+                told.publish(&about, [Notice::normal(names::events::ROLLOUT_DELETED, text)]);
+            }
+        });
         let (finished, mut all_passed) = watch::channel(false);
         let passes = run_passes(
             &self.options,

@@ -30,6 +30,7 @@ use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::{Rollout, RolloutStatus};
 use crate::engine::observed::{self, Observed};
 use crate::engine::plan::Intent;
+use crate::engine::timing;
 use crate::engine::{self, Notice, Plan, Refusal, RefusalKind};
 
 /// How long a change of mere counters waits for a weightier one to be written with.
@@ -312,6 +313,13 @@ async fn commit(
     ctx.written
         .note(uid, Kind::Root, name, written.as_deref(), false, now);
     ctx.metrics.phase_is(uid, status.phase.as_deref());
+    let known = rollout
+        .status
+        .as_ref()
+        .and_then(|status| status.duration.as_ref());
+    if let Some(ended) = timing::ended(known, status.duration.as_ref()) {
+        ctx.metrics.ended(ended);
+    }
     log_transition(rollout, revision, &before, &after);
     Ok(None)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedSender;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -13,6 +14,7 @@ use super::cache::{Cache, Change, cache};
 use super::metrics::Metrics;
 use super::observe::Stores;
 use super::process::Options;
+use super::rollouts;
 use super::watched::WatchedRollout;
 use super::workloads::Workloads;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate};
@@ -40,6 +42,8 @@ pub(super) struct Triggers {
     pub(super) rollout: UnboundedSender<ObjectRef<WatchedRollout>>,
     pub(super) run: UnboundedSender<ObjectRef<AnalysisRun>>,
     pub(super) service: UnboundedSender<ObjectRef<Service>>,
+    /// Rollouts that were deleted while this process leads.
+    pub(super) deleted: UnboundedSender<ObjectReference>,
     /// Where failures of watches are counted.
     pub(super) metrics: Arc<Metrics>,
 }
@@ -55,6 +59,7 @@ pub(super) fn start_watches(
         rollout: rollout_trigger,
         run: run_trigger,
         service: service_trigger,
+        deleted,
         metrics,
     } = triggers;
     let instance = if options.instance_id.is_empty() {
@@ -76,8 +81,13 @@ pub(super) fn start_watches(
     let (trigger, service_queue, known) =
         (rollout_trigger.clone(), service_trigger.clone(), services.clone());
     let referred = Arc::clone(&workloads);
+    let (deleted, leader) = (deleted.clone(), Arc::clone(metrics));
     let changed = move |change: Change<WatchedRollout>| {
         let r = change.object;
+        // A standby tells nothing: whoever leads has seen it too.
+        if change.gone && leader.is_leading() {
+            let _ = deleted.unbounded_send(rollouts::reference(&r.rollout));
+        }
         referred.note(&r.rollout);
         send(&trigger, ObjectRef::from_obj(r));
         let generation = |r: &WatchedRollout| r.rollout.metadata.generation;

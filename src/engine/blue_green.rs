@@ -20,7 +20,7 @@ use super::observed;
 use super::plan::Notice;
 use super::runs::{self, Verdict};
 use super::services;
-use super::{anti_affinity, canary, environments, ephemeral, fail_fast, restart, steps};
+use super::{anti_affinity, canary, environments, ephemeral, fail_fast, restart, steps, timing};
 use crate::api::analysis::AnalysisPhase;
 use crate::api::names::{PauseReason, reasons};
 use crate::api::replica_set::ReplicaSet;
@@ -99,13 +99,14 @@ fn advance(ctx: &Context, bg: &BlueGreenStrategy, view: &View, verdict: &Verdict
     }
     // The first deployment is stable at once: there is nothing that it could be worse than.
     if ctx.stable.is_none() && view.active_hash.is_none() {
-        promote(ctx, "Initial deploy", draft);
+        promote(ctx, false, "Initial deploy", draft);
         return;
     }
     if view.is_switched(ctx) {
         let asked = view.fast.is_none() && is_asked(bg.post_promotion_analysis.as_ref());
         if !asked || verdict.step_done {
-            promote(ctx, view.fast.unwrap_or("Completed blue-green update"), draft);
+            let why = view.fast.unwrap_or("Completed blue-green update");
+            promote(ctx, view.fast.is_some(), why, draft);
         }
         return;
     }
@@ -145,10 +146,11 @@ fn is_pause_over(bg: &BlueGreenStrategy, draft: &mut Draft) -> bool {
     draft.is_pause_over(PauseReason::BlueGreenPause, length)
 }
 
-fn promote(ctx: &Context, why: &str, draft: &mut Draft) {
+fn promote(ctx: &Context, fast: bool, why: &str, draft: &mut Draft) {
     let hash = canary::new_hash(ctx);
     let revision = canary::new_revision(ctx);
     draft.status.stable_rs = Some(hash.to_owned());
+    timing::end(timing::promoted(ctx, fast), draft);
     steps::settle(ctx, draft);
     reset(draft);
     let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");

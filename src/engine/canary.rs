@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::blue_green::view::is_inconclusive;
 use super::context::{self, Context, counts, hash_of};
 use super::draft::Draft;
 use super::observed;
@@ -74,8 +75,14 @@ pub(crate) fn desired_pair(ctx: &Context) -> Pair {
     replicas::approximate(ctx.replicas, desired_weight(ctx), FULL_WEIGHT, ctx.limits.surge)
 }
 
-/// Where a user's pause holds the ratio: the new pods stay as many as they are, and only a change of the replicas is
-/// followed.
+/// Whether the ratio stands: the user holds it, or an analysis came to no verdict, and until a person has resolved it no more
+/// pods get the new version. Neither is in the way of going back, nor of a full promotion.
+fn stands(ctx: &Context) -> bool {
+    let in_doubt = is_inconclusive(ctx) && !ctx.goes_back() && !ctx.is_promoted_by_user();
+    ctx.is_held() || in_doubt
+}
+
+/// Where the ratio stands: the new pods stay as many as they are, and only a change of the replicas is followed.
 fn held_pair(ctx: &Context) -> Pair {
     let canary = ctx.new.map_or(0, context::spec_replicas);
     if context::same(ctx.new, ctx.stable) {
@@ -95,7 +102,7 @@ fn held_pair(ctx: &Context) -> Pair {
 
 /// How many pods each side should have now.
 pub(crate) fn wanted_pair(ctx: &Context) -> Pair {
-    if ctx.is_held() {
+    if stands(ctx) {
         held_pair(ctx)
     } else {
         desired_pair(ctx)
@@ -121,8 +128,8 @@ fn arms(ctx: &Context) -> Arms {
 
 fn scale(ctx: &Context, draft: &mut Draft) {
     let arms = arms(ctx);
-    // A pause by the user holds the ratio, but never the number: what an autoscaler asks for is followed.
-    if ctx.is_held() && !is_scaling_event(ctx) && arms.older.iter().all(|c| c.spec == 0) {
+    // The ratio may stand, but never the number: what an autoscaler asks for is followed.
+    if stands(ctx) && !is_scaling_event(ctx) && arms.older.iter().all(|c| c.spec == 0) {
         if let Some(new) = ctx.new {
             push_patch(ctx, new, context::spec_replicas(new), draft);
         }

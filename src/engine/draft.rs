@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::duration;
 use super::plan::{Intent, Notice, Plan};
-use crate::api::names::{PauseReason, conditions, reasons};
+use super::{duration, timing};
+use crate::api::names::{CompletionStatus, PauseReason, conditions, reasons};
 use crate::api::rollout::{PauseCondition, RolloutCondition, RolloutStatus};
 
 /// A plan in the making: it starts as the committed status and gathers what this pass decides.
@@ -207,6 +207,7 @@ impl Draft {
         if begins || moved {
             self.enter_step();
         }
+        timing::end(CompletionStatus::Aborted, self);
         if known && cause.is_none() {
             return;
         }

@@ -8,7 +8,7 @@ use super::context::{self, Context, hash_of};
 use super::draft::Draft;
 use super::observed::{self, RefusalKind};
 use super::plan::{Intent, NewReplicaSet, Notice, ReplicaSetPatch, WorkloadGeneration};
-use super::{anti_affinity, blue_green, environments, ephemeral, selector, workload};
+use super::{anti_affinity, blue_green, environments, ephemeral, selector, timing, workload};
 use crate::api::names::{annotations, conditions, events, labels, reasons};
 use crate::api::replica_set::ReplicaSet;
 
@@ -94,6 +94,7 @@ fn create(ctx: &Context, draft: &mut Draft) -> Settled {
             ctx, &name, revision, notices,
         ))));
     patch_rollout(ctx, revision, Vec::new(), draft);
+    timing::changed(ctx, None, true, draft);
     begin(ctx, &identity.pod_hash, draft);
     draft.set_condition(
         conditions::PROGRESSING,
@@ -277,6 +278,7 @@ fn steps_changed(ctx: &Context) -> bool {
 }
 
 fn restart(ctx: &Context, new: &ReplicaSet, template_changed: bool, draft: &mut Draft) {
+    timing::changed(ctx, ctx.new, template_changed, draft);
     begin(ctx, hash_of(new), draft);
     if template_changed {
         let name = observed::name(&new.metadata);

@@ -6,7 +6,7 @@ use super::context::{self, Context};
 use super::draft::{Draft, find_condition};
 use super::observed;
 use super::plan::Notice;
-use super::{blue_green, canary, identity, phase, selector, workload};
+use super::{blue_green, canary, identity, phase, selector, timing, workload};
 use crate::api::names::conditions::{
     AVAILABLE, COMPLETED, FALSE, HEALTHY, INVALID_SPEC, PAUSED, PROGRESSING, REPLICA_FAILURE, TRUE, UNKNOWN,
 };
@@ -18,6 +18,7 @@ pub(crate) fn finish(ctx: &Context, draft: &mut Draft) {
     count(ctx, draft);
     draft.drop_condition(INVALID_SPEC);
     pause(ctx, draft);
+    timing::follow_pauses(ctx, draft);
     let available = number(draft.status.available_replicas) >= ctx.replicas;
     let (status, message) = if available {
         (TRUE, "Rollout has minimum availability")

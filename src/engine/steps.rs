@@ -6,7 +6,7 @@ use super::context::Context;
 use super::draft::Draft;
 use super::duration::pause_duration;
 use super::plan::Notice;
-use super::revision;
+use super::{revision, timing};
 use crate::api::names::{PauseReason, conditions, events, reasons};
 use crate::api::rollout::{CanaryStep, RolloutPause};
 
@@ -82,6 +82,7 @@ pub(crate) fn retry(ctx: &Context, draft: &mut Draft) {
 
 /// The abort is over: nobody is to read of it any more, and the time for progress begins anew.
 pub(crate) fn say_retry(draft: &mut Draft) {
+    timing::begin(draft);
     draft.set_condition(
         conditions::PROGRESSING,
         "Unknown",
@@ -172,6 +173,8 @@ fn promote(ctx: &Context, draft: &mut Draft) {
     let hash = canary::new_hash(ctx);
     let revision = canary::new_revision(ctx);
     draft.status.stable_rs = Some(hash.to_owned());
+    let fast = ctx.is_promoted_by_user() || revision::is_within_rollback_window(ctx);
+    timing::end(timing::promoted(ctx, fast), draft);
     settle(ctx, draft);
     let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");
     draft

@@ -10,5 +10,6 @@ mod scaling;
 mod story;
 mod support;
 mod takeover;
+mod timing;
 mod workload;
 mod world;

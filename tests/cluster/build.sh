@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what the test clusters consist of, once, into ${SERIN_CACHE:-~/.cache/serin}, and installs the
-# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|helm|argocd|all]...
+# Debian packages that are missing.   build.sh [fake|node|httpd|prometheus|helm|argocd|plugin|all]...
 set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/parts.sh"
 
@@ -26,8 +26,11 @@ need_for() {
   prometheus) parts+=(prometheus) ;;
   helm) parts+=(helm) ;;
   argocd) parts+=(argocd) ;;
-  all) need_for fake; need_for node; need_for httpd; need_for prometheus; need_for helm; need_for argocd ;;
-  *) say "usage: build.sh [fake|node|httpd|prometheus|helm|argocd|all]..."; exit 2 ;;
+  plugin) parts+=(plugin) ;;
+  all)
+    need_for fake; need_for node; need_for httpd; need_for prometheus; need_for helm; need_for argocd; need_for plugin
+    ;;
+  *) say "usage: build.sh [fake|node|httpd|prometheus|helm|argocd|plugin|all]..."; exit 2 ;;
   esac
 }
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::events::until_events;
-use crate::support::world::{EVENT, is_observed, text};
-use crate::support::{rollout, scenario};
+use crate::support::world::{EVENT, ROLLOUT, is_observed, text};
+use crate::support::{Controller, rollout, scenario};
 
 const NAME: &str = "app";
 
@@ -65,6 +65,18 @@ fn every_action_is_told_in_the_order_that_clients_know() {
         ]);
         until_events(&world, &events, &want).await;
 
+        let how = async |want: &str| {
+            let rollout = world.rollout(NAME).await;
+            let record = &rollout["status"]["duration"];
+            assert_eq!(record["completionStatus"], want, "{record}");
+            assert!(!record["finishedAt"].is_null(), "{record}");
+            let counted = Controller::shared()
+                .metric("rollout_duration_seconds_count", &format!("status=\"{want}\""))
+                .await;
+            assert!(counted >= 1.0, "{want}: {counted}");
+        };
+        how("FastPromoted").await;
+
         // Undo: the ReplicaSet is there already.
         world.undo(NAME, "1").await;
         world.paused_at(NAME, 1).await;
@@ -91,12 +103,18 @@ fn every_action_is_told_in_the_order_that_clients_know() {
         ]);
         until_events(&world, &events, &want).await;
 
+        how("FastRolledBack").await;
+
         // Restart.
         let at = text(&world.rollout(NAME).await, "/metadata/creationTimestamp").to_owned();
         world.patch(NAME, json!({"spec": {"restartAt": at}})).await;
         world
             .until_rollout(NAME, "restarted", |r| text(r, "/status/restartedAt") == at)
             .await;
+        until_events(&world, &events, &want).await;
+
+        world.delete(ROLLOUT, NAME).await;
+        want.push("RolloutDeleted");
         until_events(&world, &events, &want).await;
     });
 }

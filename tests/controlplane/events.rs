@@ -11,9 +11,18 @@ const PASSING: [&str; 2] = ["AnalysisRunPending", "AnalysisRunRunning"];
 
 /// The reasons of the Rollout's events so far; one that happens again counts again.
 pub fn reasons(events: &Record) -> Vec<String> {
+    reasons_where(events, |_| true)
+}
+
+/// Those of the Rollout of this name, where there are several.
+pub fn reasons_of(events: &Record, name: &str) -> Vec<String> {
+    reasons_where(events, |about| about == name)
+}
+
+fn reasons_where(events: &Record, is: impl Fn(&str) -> bool) -> Vec<String> {
     let all = events.applied();
     all.iter()
-        .filter(|e| text(e, "/involvedObject/kind") == "Rollout")
+        .filter(|e| text(e, "/involvedObject/kind") == "Rollout" && is(text(e, "/involvedObject/name")))
         .map(|e| text(e, "/reason").to_owned())
         .filter(|reason| !PASSING.contains(&reason.as_str()))
         .collect()

@@ -73,14 +73,12 @@ fn a_restart_replaces_all_pods_and_disruption_budgets_have_their_say() {
     });
 }
 
-/// An update to pods with this label, which end as it says, and what the message says in the end.
-async fn given_up(world: &World, name: &str, label: &str) -> Value {
+/// An update by this change of the template, whose pods cannot start, and the Rollout as it is in the end.
+async fn given_up(world: &World, name: &str, template: Value) -> Value {
     let mut object = rollout(name, 2, canary(&json!([{"setWeight": 50}, {"pause": {}}])));
     object["spec"]["strategy"]["canary"]["failFast"] = json!({"failingPods": 1, "graceSeconds": 2});
     world.deployed(object).await;
-    let labels = json!({"app": name, label: "true"});
-    let change = json!({"spec": {"template": {"metadata": {"labels": labels}}}});
-    world.patch(name, change).await;
+    world.patch(name, json!({"spec": {"template": template}})).await;
     let rollout = world
         .until_rollout(name, "given up", |r| is_degraded(r, "RolloutAborted: "))
         .await;
@@ -91,15 +89,25 @@ async fn given_up(world: &World, name: &str, label: &str) -> Value {
 #[test]
 fn an_update_whose_pods_cannot_start_is_given_up_early_and_says_which_and_why() {
     scenario("fail-fast", |world| async move {
-        for (name, label, why) in [
-            ("pulls", "fake.serin/image-pull", "ImagePullBackOff: image "),
+        let labelled = |label: &str| json!({"metadata": {"labels": {label: "true"}}});
+        for (name, template, why) in [
+            (
+                "pulls",
+                labelled("fake.serin/image-pull"),
+                "ImagePullBackOff: image ",
+            ),
             (
                 "crashes",
-                "fake.serin/crash",
+                labelled("fake.serin/crash"),
                 "CrashLoopBackOff: container app exited with code 1",
             ),
+            (
+                "homeless",
+                json!({"spec": {"nodeSelector": {"disk": "none"}}}),
+                "Unschedulable: 0/5 nodes are available: 5 node(s) didn't match Pod's node affinity/selector",
+            ),
         ] {
-            let rollout = given_up(&world, name, label).await;
+            let rollout = given_up(&world, name, template).await;
             let message = text(&rollout, "/status/message");
             let pod = format!("pod {name}-{}-", text(&rollout, "/status/currentPodHash"));
             for part in ["failFast: 1 of 1 new pods fail for more than 2 s", &pod, why] {
@@ -147,6 +155,91 @@ fn pods_carry_the_metadata_of_their_role_and_change_it_without_a_restart() {
         let promoted = roles(&[("app:v2", "stable"), ("app:v2", "stable")]).await;
         assert!(promoted.contains(new), "the canary's pod is the same");
         assert_eq!(text(&pods(&world).await[new], "/metadata/annotations/who"), "");
+        assert_eq!(world.scales(NAME).await, [0, 2], "no revision of its own");
+    });
+}
+
+#[test]
+fn an_update_that_waits_for_a_pod_in_trouble_names_it_and_why() {
+    scenario("trouble", |world| async move {
+        world
+            .deployed(rollout(
+                NAME,
+                2,
+                canary(&json!([{"setWeight": 50}, {"pause": {}}])),
+            ))
+            .await;
+        for (template, why) in [
+            (
+                json!({"spec": {"nodeSelector": {"disk": "none"}}}),
+                "(Unschedulable: 0/5 nodes are available: 5 node(s) didn't match",
+            ),
+            (
+                json!({"metadata": {"labels": {"fake.serin/crash": "true"}}, "spec": {"nodeSelector": null}}),
+                "(CrashLoopBackOff: container app exited with code 1)",
+            ),
+        ] {
+            world.patch(NAME, json!({"spec": {"template": template}})).await;
+            let rollout = world
+                .until_rollout(NAME, why, |r| {
+                    is_observed(r) && text(r, "/status/message").contains(why)
+                })
+                .await;
+            let message = text(&rollout, "/status/message");
+            let hash = text(&rollout, "/status/currentPodHash");
+            for part in [
+                "more replicas need to be updated: 1 of 2 updated",
+                "step 1 of 2 (setWeight: 50)",
+                &format!("waiting for pod {NAME}-{hash}-"),
+            ] {
+                assert!(message.contains(part), "{part:?} in {message:?}");
+            }
+            assert_eq!(rollout["status"]["phase"], "Progressing");
+        }
+    });
+}
+
+#[test]
+fn new_pods_of_a_canary_stand_on_nodes_without_stable_ones() {
+    scenario("apart", |world| async move {
+        let mut object = rollout(NAME, 2, canary(&json!([{"setWeight": 50}, {"pause": {}}])));
+        object["spec"]["strategy"]["canary"]["antiAffinity"] =
+            json!({"requiredDuringSchedulingIgnoredDuringExecution": {}});
+        world.deployed(object).await;
+        world.set_image(NAME, "app:v2").await;
+        let rollout = world.paused_at(NAME, 1).await;
+        let term =
+            "/spec/template/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/0";
+        let sets = world.replica_sets(NAME).await;
+        assert_eq!(
+            sets[1].pointer(&format!("{term}/labelSelector/matchExpressions/0")),
+            Some(&json!({
+                "key": "rollouts-pod-template-hash", "operator": "In", "values": [rollout["status"]["stableRS"]],
+            })),
+        );
+        assert_eq!(sets[0].pointer(term), None, "stable pods keep off nobody");
+        let nodes = async |version: &str| -> Vec<String> {
+            let all = pods(&world).await;
+            let of = |pod: &&Value| text(pod, "/spec/containers/0/image") == version;
+            all.values()
+                .filter(of)
+                .map(|pod| text(pod, "/spec/nodeName").to_owned())
+                .collect()
+        };
+        let (old, new) = (nodes("app:v1").await, nodes("app:v2").await);
+        assert_eq!((old.len(), new.len()), (1, 1));
+        assert_ne!(old, new);
+        world.promote(NAME).await;
+        world.healthy(NAME).await;
+        world
+            .until("nobody to keep off", async || {
+                let sets = world.replica_sets(NAME).await;
+                sets[1]
+                    .pointer("/spec/template/spec/affinity")
+                    .is_none()
+                    .then_some(())
+            })
+            .await;
         assert_eq!(world.scales(NAME).await, [0, 2], "no revision of its own");
     });
 }

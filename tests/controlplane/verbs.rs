@@ -303,3 +303,30 @@ fn replicas_left_out_are_written_for_autoscalers() {
         assert_eq!(rollout["status"]["selector"], format!("app={NAME}"));
     });
 }
+
+#[test]
+fn changed_steps_in_the_middle_begin_anew_with_the_same_pods() {
+    scenario("steps", |world| async move {
+        in_first_pause(&world).await;
+        let before = world.replica_sets(NAME).await;
+        let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 75}, {"pause": {}}]);
+        world
+            .patch(NAME, json!({"spec": {"strategy": {"canary": {"steps": steps}}}}))
+            .await;
+        world.until_scales(NAME, &[2, 2]).await;
+        world.paused_at(NAME, 1).await;
+        world.promote(NAME).await;
+        world.paused_at(NAME, 3).await;
+        world.until_scales(NAME, &[1, 3]).await;
+        let uids =
+            |sets: &[Value]| -> Vec<Value> { sets.iter().map(|rs| rs["metadata"]["uid"].clone()).collect() };
+        assert_eq!(uids(&world.replica_sets(NAME).await), uids(&before));
+        // Without any steps it is a rolling update, which goes to its end.
+        world
+            .patch(NAME, json!({"spec": {"strategy": {"canary": {"steps": null}}}}))
+            .await;
+        let rollout = world.healthy(NAME).await;
+        assert_eq!(rollout["status"]["currentStepIndex"], Value::Null);
+        world.until_scales(NAME, &[0, 4]).await;
+    });
+}

@@ -104,7 +104,7 @@ fn timeless(cluster: &Cluster) -> Value {
 fn forget_times(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| !(key.ends_with("Time") || key.ends_with("At")));
+            fields.retain(|key, _| !["Time", "At", "Seconds"].iter().any(|end| key.ends_with(end)));
             fields.values_mut().for_each(forget_times);
         }
         Value::Array(items) => items.iter_mut().for_each(forget_times),

@@ -9,6 +9,7 @@ pub mod http;
 pub mod judge;
 pub mod manifest;
 pub mod marker;
+pub mod plugin;
 pub mod proxy;
 pub mod record;
 mod verbs;

@@ -26,8 +26,14 @@ impl World {
 
     /// `promote --full`.
     pub async fn promote_full(&self, name: &str) {
-        self.patch_status(name, json!({"status": {"promoteFull": true}}))
-            .await;
+        let rollout = self.rollout(name).await;
+        if rollout["status"]["currentPodHash"] != rollout["status"]["stableRS"] {
+            self.patch_status(name, json!({"status": {"promoteFull": true}}))
+                .await;
+        }
+        if rollout["spec"]["paused"] == true {
+            self.patch(name, json!({"spec": {"paused": false}})).await;
+        }
     }
 
     /// `terminate analysisrun`.

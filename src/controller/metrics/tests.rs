@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::analysis::{AnalysisRun, AnalysisTemplate};
+use crate::api::names::CompletionStatus;
 use crate::controller::cache::{Feed, cache};
 use crate::controller::watched::WatchedRollout;
 use crate::controller::workloads::Workloads;
@@ -84,6 +85,11 @@ fn counted(stores: &Stores) -> Metrics {
     metrics.phase_is("u", Some("Progressing"));
     metrics.phase_is("u", Some("Progressing"));
     metrics.phase_is("u", Some("Healthy"));
+    metrics.ended(Update {
+        how: CompletionStatus::Promoted,
+        took: 700,
+        waited: 650,
+    });
     metrics.measured(&run.spec.metrics[0], AnalysisPhase::Error, Duration::from_secs(1));
     metrics.called(&Method::GET, &"/api/v1/pods".parse().unwrap(), 200);
     metrics.watch_failed("Pod");
@@ -159,6 +165,9 @@ async fn the_page_is_what_the_document_says() {
         r#"rollout_reconcile_count{namespace="n",name="app"} 2"#,
         r#"rollout_reconcile_error{namespace="n",name="app"} 1"#,
         r#"serin_rollout_phase_duration_seconds_count{phase="Progressing"} 1"#,
+        r#"rollout_duration_seconds_sum{status="Promoted"} 700"#,
+        r#"rollout_progression_duration_seconds_bucket{status="Promoted",le="60"} 1"#,
+        r#"rollout_manual_pause_duration_seconds_sum{status="Promoted"} 650"#,
         r#"serin_measurement_duration_seconds_count{provider="Web",phase="Error"} 1"#,
         r#"analysis_run_metric_phase{namespace="n",name="app-1",metric="errors",type="Web",dry_run="false",phase="Running"} 1"#,
     ] {

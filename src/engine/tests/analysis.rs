@@ -258,6 +258,43 @@ fn an_inconclusive_background_analysis_pauses_too() {
     );
 }
 
+/// What is in doubt gets no more pods: a half of them was asked for, and one of ten is there.
+#[test]
+fn no_pod_more_gets_a_version_whose_analysis_is_inconclusive() {
+    let mut world = world(&json!([{"setWeight": 50}, {"pause": {}}]), Some(ask("on")));
+    world.broken = vec!["app:2".to_owned()];
+    update(&mut world, "2");
+    let sizes = |old, new| [("app:1".to_owned(), old), ("app:2".to_owned(), new)];
+    assert_eq!(world.sizes(), sizes(5, 1));
+    end(&mut world, "-2", "Inconclusive", "no data");
+    world.broken.clear();
+    world.step();
+    world.settle();
+    assert_eq!(world.sizes(), sizes(5, 1));
+    assert_eq!(world.status("/message"), "InconclusiveAnalysisRun");
+    // An autoscaler is followed all the same.
+    for (replicas, want) in [(8, sizes(7, 1)), (5, sizes(4, 1))] {
+        world.rollout["spec"]["replicas"] = json!(replicas);
+        touch(&mut world.rollout);
+        world.settle();
+        assert_eq!(world.sizes(), want, "{replicas}");
+    }
+    for (action, want, phase) in [
+        (json!({"pauseConditions": null}), sizes(3, 3), "Paused"),
+        (json!({"abort": true}), sizes(5, 0), "Degraded"),
+        (json!({"promoteFull": true}), sizes(0, 5), "Healthy"),
+    ] {
+        let mut world = world.clone();
+        world.patch_status(&action);
+        world.settle();
+        assert_eq!(
+            (world.sizes(), world.status("/phase")),
+            (want.into(), json!(phase)),
+            "{action}"
+        );
+    }
+}
+
 #[test]
 fn a_retry_asks_anew_with_new_runs() {
     let steps = json!([{"setWeight": 20}, {"analysis": ask("once")}, {"pause": {}}]);

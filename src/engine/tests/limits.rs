@@ -444,13 +444,22 @@ fn a_promote_that_moves_the_cursor_too_is_one_step() {
     world.settle();
     set_version(&mut world.rollout, "2");
     world.settle();
-    world.patch_status(&json!({"pauseConditions": null, "controllerPause": false, "currentStepIndex": 2}));
-    world.settle();
-    assert_eq!(
-        (world.status("/phase"), world.status("/currentStepIndex")),
-        (json!("Paused"), json!(3))
-    );
-    assert_eq!(world.sizes(), [("app:1".to_owned(), 3), ("app:2".to_owned(), 2)]);
+    for patch in [
+        json!({"pauseConditions": null, "controllerPause": false, "currentStepIndex": 2}),
+        // As Argo CD's skip-current-step does it, and the plugin's deprecated option.
+        json!({"pauseConditions": null, "currentStepIndex": 2}),
+        json!({"currentStepIndex": 2}),
+    ] {
+        let mut world = world.clone();
+        world.patch_status(&patch);
+        world.settle();
+        assert_eq!(
+            (world.status("/phase"), world.status("/currentStepIndex")),
+            (json!("Paused"), json!(3)),
+            "{patch}"
+        );
+        assert_eq!(world.sizes(), [("app:1".to_owned(), 3), ("app:2".to_owned(), 2)]);
+    }
 }
 
 /// The steps change under way: from the first one on, with what is there.
