@@ -23,6 +23,7 @@ mod fields;
 mod history;
 pub mod identity;
 pub mod observed;
+mod pauses;
 mod phase;
 pub mod plan;
 pub mod pods;

@@ -12,15 +12,13 @@
 //! `status.blueGreen.scaleUpPreviewCheckPoint` says that everything before the switch is done: the analysis before it, and
 //! the pause. It is what makes the switch a consequence of committed state.
 
-use jiff::SignedDuration;
-
 use super::context::{Context, hash_of};
 use super::draft::Draft;
 use super::observed;
 use super::plan::Notice;
 use super::runs::{self, Verdict};
 use super::services;
-use super::{anti_affinity, canary, environments, ephemeral, fail_fast, restart, steps, timing};
+use super::{anti_affinity, canary, environments, ephemeral, fail_fast, pauses, restart, steps, timing};
 use crate::api::analysis::AnalysisPhase;
 use crate::api::names::{PauseReason, reasons};
 use crate::api::replica_set::ReplicaSet;
@@ -138,11 +136,10 @@ fn other_pauses(draft: &Draft) -> bool {
 
 /// Starts the pause before the switch where one is asked for, or says that it is over.
 fn is_pause_over(bg: &BlueGreenStrategy, draft: &mut Draft) -> bool {
-    let seconds = bg.auto_promotion_seconds.filter(|s| *s > 0);
-    if bg.auto_promotion_enabled != Some(false) && seconds.is_none() {
+    let length = pauses::auto_promotion(bg);
+    if bg.auto_promotion_enabled != Some(false) && length.is_none() {
         return true;
     }
-    let length = seconds.map(|s| SignedDuration::from_secs(i64::from(s)));
     draft.is_pause_over(PauseReason::BlueGreenPause, length)
 }
 

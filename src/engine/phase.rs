@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::draft::Draft;
-use super::{blue_green, pods, waiting};
+use super::{blue_green, pauses, pods, waiting};
 use crate::api::names::{RolloutPhase, reasons};
 
 /// Sets phase and message by the first rule that matches (wire contract 2.5). The message begins with the contract's
@@ -36,12 +36,8 @@ fn of(ctx: &Context, draft: &Draft) -> (RolloutPhase, String) {
         }
         return (RolloutPhase::Degraded, message);
     }
-    // The words of a pause are a reason, which clients compare.
-    if ctx.is_held() {
-        return (RolloutPhase::Paused, "manually paused".to_owned());
-    }
-    if let Some(pause) = status.pause_conditions.first() {
-        return (RolloutPhase::Paused, pause.reason.clone());
+    if let Some(message) = pauses::describe(ctx, draft) {
+        return (RolloutPhase::Paused, message);
     }
     match waiting::what(ctx, draft) {
         Some(message) => (RolloutPhase::Progressing, message),

@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::context::{Context, same};
 use super::draft::Draft;
-use crate::api::names::{CompletionStatus, PauseReason};
+use super::pauses;
+use crate::api::names::CompletionStatus;
 use crate::api::replica_set::ReplicaSet;
 use crate::api::rollout::RolloutDuration;
 
@@ -97,24 +98,8 @@ fn waits_for_somebody(ctx: &Context, draft: &Draft) -> bool {
     if ctx.is_held() {
         return true;
     }
-    let step = status
-        .current_step_index
-        .and_then(|index| usize::try_from(index).ok());
-    let pause = step.and_then(|index| ctx.steps().get(index)?.pause.as_ref());
-    let by_itself = |reason: &str| {
-        if reason == PauseReason::CanaryPauseStep.as_str() {
-            pause.is_some_and(|pause| pause.duration.is_some())
-        } else if reason == PauseReason::BlueGreenPause.as_str() {
-            let seconds = ctx.blue_green.and_then(|bg| bg.auto_promotion_seconds);
-            seconds.is_some_and(|seconds| seconds > 0)
-        } else {
-            false
-        }
-    };
-    status
-        .pause_conditions
-        .iter()
-        .any(|pause| !by_itself(&pause.reason))
+    let mut pauses = status.pause_conditions.iter();
+    pauses.any(|pause| pauses::ends_at(ctx, status, pause).is_none())
 }
 
 fn is_open(record: &RolloutDuration) -> bool {

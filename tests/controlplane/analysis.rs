@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::world::{is_degraded, is_observed, number, text};
+use crate::support::world::{is_degraded, is_observed, is_paused_by, number, text};
 use crate::support::{canary, http, rollout, scenario, web_template};
 
 /// A way in which Prometheus gives no answer to go by.
@@ -143,9 +143,7 @@ fn a_prometheus_that_gives_no_answer_says_why_and_never_promotes() {
             }
             let rollout = if ill.phase == "Inconclusive" {
                 world
-                    .until_rollout(ill.name, "paused", |r| {
-                        r["status"]["message"] == "InconclusiveAnalysisRun"
-                    })
+                    .until_rollout(ill.name, "paused", |r| is_paused_by(r, "InconclusiveAnalysisRun"))
                     .await
             } else {
                 let reason = "Step-based analysis phase error/failed";

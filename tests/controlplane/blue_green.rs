@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::events::until_events;
 use crate::support::record::Record;
 use crate::support::world::{
-    ENDPOINT_SLICE, EVENT, REPLICA_SET, ROLLOUT, SERVICE, annotation, is_observed, number, text,
+    ENDPOINT_SLICE, EVENT, REPLICA_SET, ROLLOUT, SERVICE, annotation, is_observed, is_paused_by, number, text,
 };
 use crate::support::{World, rollout};
 
@@ -92,7 +92,7 @@ fn asking(template: &str) -> Value {
 
 /// Whether the Rollout waits for a promotion.
 fn waits(rollout: &Value) -> bool {
-    is_observed(rollout) && rollout["status"]["message"] == "BlueGreenPause"
+    is_observed(rollout) && is_paused_by(rollout, "BlueGreenPause")
 }
 
 impl Shop {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use crate::events::{of_run, until_events};
 use crate::support::judge::{Answer, Judge};
 use crate::support::record::Record;
-use crate::support::world::{ANALYSIS_RUN, EVENT, World, annotation, is_degraded, is_observed, text};
+use crate::support::world::{
+    ANALYSIS_RUN, EVENT, World, annotation, is_degraded, is_observed, is_paused_by, text,
+};
 use crate::support::{rollout, scenario};
 
 const NAME: &str = "app";
@@ -39,7 +41,7 @@ fn asking(template: &str) -> Value {
 fn is_open(rollout: &Value) -> bool {
     is_observed(rollout)
         && rollout["status"]["phase"] == "Paused"
-        && rollout["status"]["message"] == "InconclusiveAnalysisRun"
+        && is_paused_by(rollout, "InconclusiveAnalysisRun")
 }
 
 impl Release {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::events::reasons_of;
 use crate::support::record::Record;
-use crate::support::world::{EVENT, POD, is_degraded, is_observed, number, text};
+use crate::support::world::{EVENT, POD, is_degraded, is_observed, is_paused_by, number, text};
 use crate::support::{World, canary, http, rollout, scenario, web_template};
 
 #[path = "phases/tables.rs"]
@@ -291,7 +291,7 @@ fn every_action_in_a_pause_of_the_user() {
             world.pause(&case.name(), true).await;
         }
         for case in cases {
-            let is_held = |r: &Value| is_observed(r) && r["status"]["message"] == "manually paused";
+            let is_held = |r: &Value| is_observed(r) && is_paused_by(r, "manually paused");
             world.until_rollout(&case.name(), "held", is_held).await;
         }
         check(&world, &events, &[tables::STOPPED], cases).await;

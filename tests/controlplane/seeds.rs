@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::support::cluster::root;
-use crate::support::world::{ANALYSIS_TEMPLATE, ROLLOUT, SERVICE, is_degraded, is_observed, number, text};
+use crate::support::world::{
+    ANALYSIS_TEMPLATE, ROLLOUT, SERVICE, is_degraded, is_observed, is_paused_by, number, text,
+};
 use crate::support::{World, http, scenario};
 
 const NAME: &str = "my-app";
@@ -73,7 +75,7 @@ fn the_seed_of_blue_green_switches_when_promoted() {
             })
             .await;
         world.set_image(NAME, "my-app:v2").await;
-        let is_waiting = |r: &serde_json::Value| is_observed(r) && r["status"]["message"] == "BlueGreenPause";
+        let is_waiting = |r: &serde_json::Value| is_observed(r) && is_paused_by(r, "BlueGreenPause");
         let rollout = world
             .until_rollout(NAME, "waiting for a promotion", is_waiting)
             .await;

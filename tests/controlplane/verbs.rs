@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::events::{reasons, until_events};
-use crate::support::world::{EVENT, REPLICA_SET, ROLLOUT, annotation, is_degraded, is_observed, number, say};
+use crate::support::world::{
+    EVENT, REPLICA_SET, ROLLOUT, annotation, is_degraded, is_observed, is_paused_by, number, say,
+};
 use crate::support::{World, canary, rollout, scenario};
 
 const NAME: &str = "app";
@@ -174,7 +176,7 @@ fn a_pause_by_the_user_stops_an_update_and_its_end_goes_on() {
         world.pause(NAME, true).await;
         let rollout = world
             .until_rollout(NAME, "paused", |r| {
-                is_observed(r) && r["status"]["message"] == "manually paused"
+                is_observed(r) && is_paused_by(r, "manually paused")
             })
             .await;
         assert_eq!(rollout["status"]["phase"], "Paused");

@@ -20,6 +20,12 @@ struct Move {
     what: &'static str,
 }
 
+/// Whether the preview waits for a promotion.
+fn is_paused(status: &Value) -> bool {
+    let says = status["message"].as_str().unwrap_or_default();
+    says.starts_with("BlueGreenPause: ")
+}
+
 fn merge(world: &World, sub: &[&str], patch: &Value) {
     let text = patch.to_string();
     let args: Vec<&str> = ["patch", "rollout", "shop", "--type=merge", "-p", &text]
@@ -30,9 +36,7 @@ fn merge(world: &World, sub: &[&str], patch: &Value) {
 }
 
 fn promote(world: &World) {
-    world.wait_for("the preview waits", |status| {
-        status["message"] == "BlueGreenPause"
-    });
+    world.wait_for("the preview waits", is_paused);
     merge(
         world,
         &["--subresource=status"],
@@ -102,9 +106,7 @@ fn blue_green_loses_no_request_and_answers_with_one_version() {
 
     // An abort before the switch: the client never hears of the second version.
     world.release("v2");
-    world.wait_for("the preview waits", |status| {
-        status["message"] == "BlueGreenPause"
-    });
+    world.wait_for("the preview waits", is_paused);
     merge(
         &world,
         &["--subresource=status"],
@@ -114,9 +116,7 @@ fn blue_green_loses_no_request_and_answers_with_one_version() {
 
     // A promotion.
     world.release("v3");
-    world.wait_for("the preview waits", |status| {
-        status["message"] == "BlueGreenPause"
-    });
+    world.wait_for("the preview waits", is_paused);
     moves.push(Move {
         after: now(),
         from: "v1",
@@ -131,9 +131,7 @@ fn blue_green_loses_no_request_and_answers_with_one_version() {
     let asked = json!({"postPromotionAnalysis": {"templates": [{"templateName": "never-content"}]}});
     merge(&world, &[], &json!({"spec": {"strategy": {"blueGreen": asked}}}));
     world.release("v4");
-    world.wait_for("the preview waits", |status| {
-        status["message"] == "BlueGreenPause"
-    });
+    world.wait_for("the preview waits", is_paused);
     moves.push(Move {
         after: now(),
         from: "v3",
@@ -156,9 +154,7 @@ fn blue_green_loses_no_request_and_answers_with_one_version() {
     let calm = json!({"postPromotionAnalysis": null, "scaleDownDelaySeconds": 300});
     merge(&world, &[], &json!({"spec": {"strategy": {"blueGreen": calm}}}));
     world.release("v5");
-    world.wait_for("the preview waits", |status| {
-        status["message"] == "BlueGreenPause"
-    });
+    world.wait_for("the preview waits", is_paused);
     moves.push(Move {
         after: now(),
         from: "v3",

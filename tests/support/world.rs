@@ -468,6 +468,12 @@ pub fn is_degraded(rollout: &Value, text: &str) -> bool {
             .is_some_and(|m| m.contains(text))
 }
 
+/// Whether the message is that of this pause: the contract's word, and behind it what ends the pause.
+pub fn is_paused_by(rollout: &Value, word: &str) -> bool {
+    let says = rollout["status"]["message"].as_str().unwrap_or_default();
+    says.strip_prefix(word).is_some_and(|rest| rest.starts_with(": "))
+}
+
 /// The value of an annotation, or nothing.
 pub fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
     object["metadata"]["annotations"][key]

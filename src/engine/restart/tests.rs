@@ -96,7 +96,7 @@ fn the_restart_is_over_when_no_old_pod_is_left() {
     assert_eq!(plan.status.restarted_at, world.rollout.spec.restart_at);
     assert_eq!(
         plan.status.message.as_deref(),
-        Some("CanaryPauseStep"),
+        Some("CanaryPauseStep: step 2 of 2 (pause), until somebody promotes"),
         "the pause goes on"
     );
 }

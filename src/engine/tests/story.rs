@@ -48,6 +48,8 @@ const RESTING_AFTER_A_PAUSE: &str =
     "Available True, Progressing True NewReplicaSetAvailable, Paused False, Completed True, Healthy True";
 const PAUSED: &str =
     "Available True, Progressing Unknown RolloutPaused, Paused True, Completed False, Healthy False";
+const STEP_PAUSE: &str = "CanaryPauseStep: step 2 of 2 (pause), until somebody promotes";
+const HELD: &str = "manually paused: until spec.paused is false";
 const ABORTED: &str =
     "Available True, Progressing False RolloutAborted, Paused False, Completed False, Healthy False";
 
@@ -76,7 +78,7 @@ fn the_contracts_story() {
         "RolloutStepCompleted",
         "RolloutPaused",
     ];
-    check(&mut world, &updated, "Paused", "CanaryPauseStep", PAUSED);
+    check(&mut world, &updated, "Paused", STEP_PAUSE, PAUSED);
     assert_eq!(world.status("/controllerPause"), true);
 
     world.patch_status(&json!({"abort": true}));
@@ -101,7 +103,7 @@ fn the_contracts_story() {
     world.patch_status(&json!({"abort": false}));
     world.settle();
     let retried = ["ScalingReplicaSet", "RolloutStepCompleted", "RolloutPaused"];
-    check(&mut world, &retried, "Paused", "CanaryPauseStep", PAUSED);
+    check(&mut world, &retried, "Paused", STEP_PAUSE, PAUSED);
     assert_eq!(world.status("/abortedAt"), Value::Null);
 
     world.patch_status(&json!({"pauseConditions": null}));
@@ -223,7 +225,7 @@ fn a_users_pause_and_its_end() {
     world.rollout["spec"]["paused"] = json!(true);
     touch(&mut world.rollout);
     world.settle();
-    check(&mut world, &[], "Paused", "manually paused", PAUSED);
+    check(&mut world, &[], "Paused", HELD, PAUSED);
     // Promote: the status first, then the spec.
     world.patch_status(&json!({"pauseConditions": null}));
     world.settle();
@@ -251,7 +253,7 @@ fn a_users_pause_at_rest_changes_the_phase_only() {
     assert_eq!(world.told(), Vec::<String>::new());
     assert_eq!(
         (world.status("/phase"), world.status("/message")),
-        (json!("Paused"), json!("manually paused"))
+        (json!("Paused"), json!(HELD))
     );
     assert_eq!(
         world.condition("Progressing").unwrap().1,
@@ -383,5 +385,5 @@ fn a_bad_spec_is_said_once_and_taken_back() {
     world.rollout["spec"]["strategy"]["canary"]["maxSurge"] = json!(1);
     touch(&mut world.rollout);
     world.settle();
-    check(&mut world, &[], "Paused", "CanaryPauseStep", PAUSED);
+    check(&mut world, &[], "Paused", STEP_PAUSE, PAUSED);
 }

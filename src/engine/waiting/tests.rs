@@ -50,7 +50,7 @@ fn the_words_of_the_contract_come_first_and_then_how_far_it_is() {
         (updating(&none, &promoted, (0, 0), (4, 4)), ""),
         (
             updating(&json!({"paused": true}), &none, (3, 3), (1, 1)),
-            "manually paused",
+            "manually paused: until spec.paused is false",
         ),
     ] {
         assert_eq!(message(&world), want);

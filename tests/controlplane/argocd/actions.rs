@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{NAME, blue_green, two_pauses};
 use crate::support::argocd::{enabled, health};
-use crate::support::world::{ANALYSIS_RUN, POD, ROLLOUT, annotation, is_degraded, is_observed, number, text};
+use crate::support::world::{
+    ANALYSIS_RUN, POD, ROLLOUT, annotation, is_degraded, is_observed, is_paused_by, number, text,
+};
 use crate::support::{World, http, rollout, scenario, web_template};
 
 /// A Rollout of four pods whose template has what a round trip through Lua could change: what is empty, and what is null.
@@ -94,7 +96,7 @@ fn each_action_on_a_canary_is_offered_when_it_makes_sense_and_does_what_it_says(
 
         // Held by its user in the pause of a step, and let go: both pauses end.
         act(&world, "pause", Value::Null, json!({"spec": {"paused": true}})).await;
-        let is_held = |r: &Value| is_observed(r) && r["status"]["message"] == "manually paused";
+        let is_held = |r: &Value| is_observed(r) && is_paused_by(r, "manually paused");
         world.until_rollout(NAME, "held", is_held).await;
         assert!(!enabled(&world.rollout(NAME).await).contains("pause"));
         // The whole difference goes to the status, of which the API server takes what is status.
@@ -168,7 +170,7 @@ fn each_action_on_a_blue_green_update_does_what_it_says() {
         world.deployed(blue_green()).await;
         is_offered(&world, &["restart"]).await;
         let waits = async || {
-            let is_waiting = |r: &Value| is_observed(r) && r["status"]["message"] == "BlueGreenPause";
+            let is_waiting = |r: &Value| is_observed(r) && is_paused_by(r, "BlueGreenPause");
             world
                 .until_rollout(NAME, "waiting for a promotion", is_waiting)
                 .await;

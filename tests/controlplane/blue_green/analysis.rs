@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{NAME, Shop, asking, has_deadline, is_observed, number, text, waits};
+use super::{NAME, Shop, asking, has_deadline, is_observed, is_paused_by, number, text, waits};
 use crate::support::judge::{Answer, Judge};
 use crate::support::scenario;
 use crate::support::world::{ANALYSIS_RUN, Kind, POD, REPLICA_SET, ROLLOUT, World};
@@ -78,7 +78,7 @@ fn an_inconclusive_analysis_before_the_switch_waits_for_a_person_and_then_asks_a
         let mut shop = Shop::with(world, json!({"prePromotionAnalysis": asking("ask")})).await;
         shop.update("app:v2").await;
         shop.until_rollout(NAME, "waiting for a person", |r| {
-            is_observed(r) && r["status"]["message"] == "InconclusiveAnalysisRun"
+            is_observed(r) && is_paused_by(r, "InconclusiveAnalysisRun")
         })
         .await;
         shop.then(&["AnalysisRunInconclusive", "RolloutPaused"]).await;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DEADLINE, NAME, Shop, annotation, has_deadline, image, is_observed, number, of, text, waits};
+use super::{
+    DEADLINE, NAME, Shop, annotation, has_deadline, image, is_observed, is_paused_by, number, of, text, waits,
+};
 use crate::events::until_events;
 use crate::support::scenario;
 use crate::support::world::{EVENT, REPLICA_SET, ROLLOUT, SERVICE};
@@ -104,10 +106,7 @@ fn an_update_promotes_itself_after_its_seconds() {
         ])
         .await;
         let all = record.applied();
-        let paused = all
-            .iter()
-            .find(|r| r["status"]["message"] == "BlueGreenPause")
-            .unwrap();
+        let paused = all.iter().find(|r| is_paused_by(r, "BlueGreenPause")).unwrap();
         let since: jiff::Timestamp = text(paused, "/status/pauseConditions/0/startTime")
             .parse()
             .unwrap();
@@ -264,7 +263,7 @@ fn a_pause_by_the_user_holds_the_switch_and_not_the_pods() {
         let all_up = |rs: &Value| number(rs, "/status/availableReplicas") == 2;
         shop.until_set("app:v2", "is complete", all_up).await;
         shop.until_rollout(NAME, "held", |r| {
-            is_observed(r) && r["status"]["message"] == "manually paused"
+            is_observed(r) && is_paused_by(r, "manually paused")
         })
         .await;
         // An update that nobody holds would have switched within this time.

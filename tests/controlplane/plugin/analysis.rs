@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAME, View};
-use crate::support::world::{ANALYSIS_RUN, text};
+use crate::support::world::{ANALYSIS_RUN, is_paused_by, text};
 use crate::support::{World, canary, http, rollout, scenario, web_template};
 
 /// A Rollout of two pods whose second version is in its first step: an analysis by a template that answers `body`, and
@@ -84,10 +84,13 @@ fn a_promotion_resolves_an_inconclusive_analysis_and_the_pause_behind_it_is_one_
         })
         .await;
         until_run(&world, &name, "Inconclusive").await;
-        let is_paused = |r: &Value| text(r, "/status/message") == "InconclusiveAnalysisRun";
+        let is_paused = |r: &Value| is_paused_by(r, "InconclusiveAnalysisRun");
         world.until_rollout(NAME, "paused", is_paused).await;
         let view = View::of(&world, NAME).await;
-        assert_eq!(view.status(), ("Paused", "InconclusiveAnalysisRun"), "{}", view.0);
+        let says = format!(
+            "InconclusiveAnalysisRun: analysis {name} is inconclusive, until somebody promotes or aborts"
+        );
+        assert_eq!(view.status(), ("Paused", says.as_str()), "{}", view.0);
         world.argo(&["promote", NAME]).await;
         let rollout = world.paused_at(NAME, 1).await;
         let pauses = &rollout["status"]["pauseConditions"];

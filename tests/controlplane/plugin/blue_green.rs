@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAME, View};
-use crate::support::world::{is_degraded, is_observed, text};
+use crate::support::world::{is_degraded, is_observed, is_paused_by, text};
 use crate::support::{World, rollout, scenario};
 
 /// Two pods behind the Services `app` and `app-preview`; an update waits for a promotion.
@@ -19,9 +19,12 @@ async fn deployed(world: &World) {
     world.deployed(object).await;
 }
 
+/// What the pause before the switch says.
+const PAUSED: &str = "BlueGreenPause: before Service app is switched, until somebody promotes";
+
 async fn previewed(world: &World, image: &str) {
     world.argo(&["set", "image", NAME, &format!("*={image}")]).await;
-    let waits = |r: &Value| is_observed(r) && text(r, "/status/message") == "BlueGreenPause";
+    let waits = |r: &Value| is_observed(r) && is_paused_by(r, "BlueGreenPause");
     world.until_rollout(NAME, "waiting for a promotion", waits).await;
 }
 
@@ -53,13 +56,13 @@ fn the_plugin_takes_a_blue_green_rollout_through_its_life() {
 
         previewed(&world, "app:v2").await;
         let view = View::of(&world, NAME).await;
-        assert_eq!(view.status(), ("Paused", "BlueGreenPause"), "{}", view.0);
+        assert_eq!(view.status(), ("Paused", PAUSED), "{}", view.0);
         assert_eq!(view.images(), ["app:v1 (stable, active)", "app:v2 (preview)"]);
         view.assert_sets(&[(2, "Healthy", "preview"), (1, "Healthy", "stable,active")]);
         let said = world.try_argo(&["status", NAME, "--timeout", "1s"]).await;
         assert_eq!(
             (said.code, said.out.as_str()),
-            (1, "Paused - BlueGreenPause\n"),
+            (1, format!("Paused - {PAUSED}\n").as_str()),
             "{said:?}"
         );
         let list = world.argo(&["list", "rollouts"]).await;
@@ -78,7 +81,7 @@ fn the_plugin_takes_a_blue_green_rollout_through_its_life() {
         let why = "The rollout is in a degraded state with message: RolloutAborted: Rollout aborted update to revision 2";
         assert!(said.code == 1 && said.err.contains(why), "{said:?}");
         world.argo(&["retry", "rollout", NAME]).await;
-        let waits = |r: &Value| text(r, "/status/message") == "BlueGreenPause";
+        let waits = |r: &Value| is_paused_by(r, "BlueGreenPause");
         world.until_rollout(NAME, "waiting again", waits).await;
 
         world.argo(&["promote", NAME]).await;
@@ -116,7 +119,7 @@ fn a_pause_by_the_plugin_holds_the_switch_until_it_is_promoted() {
         world.until_rollout(NAME, "held still", is_held).await;
         // The pause of the user ends; that of the strategy begins.
         world.argo(&["promote", NAME]).await;
-        let waits = |r: &Value| text(r, "/status/message") == "BlueGreenPause";
+        let waits = |r: &Value| is_paused_by(r, "BlueGreenPause");
         world.until_rollout(NAME, "waiting for a promotion", waits).await;
         world.argo(&["promote", NAME]).await;
         world.healthy(NAME).await;

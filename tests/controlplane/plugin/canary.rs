@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::NAME;
 use crate::events::until_events;
-use crate::support::world::{EVENT, POD, annotation, is_degraded, is_observed, number, text};
+use crate::support::world::{EVENT, POD, annotation, is_degraded, is_observed, is_paused_by, number, text};
 use crate::support::{World, canary, rollout, scenario};
 
 const NEW: [&str; 6] = [
@@ -181,12 +181,12 @@ fn what_the_plugin_pauses_goes_on_when_it_is_promoted() {
         let is_midway = |r: &Value| is_observed(r) && (2..6).contains(&number(r, "/status/updatedReplicas"));
         world.until_rollout(NAME, "in the middle", is_midway).await;
         assert_eq!(world.argo(&["pause", NAME]).await, "rollout 'app' paused\n");
-        let is_held = |r: &Value| is_observed(r) && r["status"]["message"] == "manually paused";
+        let is_held = |r: &Value| is_observed(r) && is_paused_by(r, "manually paused");
         world.until_rollout(NAME, "paused", is_held).await;
         let said = world.try_argo(&["status", NAME, "--timeout", "2s"]).await;
         assert_eq!(
             (said.code, said.out.as_str()),
-            (1, "Paused - manually paused\n"),
+            (1, "Paused - manually paused: until spec.paused is false\n"),
             "{said:?}"
         );
         assert!(

@@ -24,7 +24,8 @@ fn the_tree_names_revisions_roles_steps_and_weights() {
         world.set_image(NAME, "app:v2").await;
         world.paused_at(NAME, 1).await;
         let view = View::of(&world, NAME).await;
-        assert_eq!(view.status(), ("Paused", "CanaryPauseStep"), "{}", view.0);
+        let says = "CanaryPauseStep: step 2 of 4 (pause), until somebody promotes";
+        assert_eq!(view.status(), ("Paused", says), "{}", view.0);
         assert_eq!(
             ["Step", "SetWeight", "ActualWeight"].map(|name| view.field(name)),
             ["1/4", "25", "25"]
@@ -92,7 +93,7 @@ fn status_waits_for_the_end_and_its_exit_code_says_which() {
 
         world.set_image(NAME, "app:v2").await;
         world.paused_at(NAME, 1).await;
-        let paused = "Paused - CanaryPauseStep\n";
+        let paused = "Paused - CanaryPauseStep: step 2 of 2 (pause), until somebody promotes\n";
         assert_eq!(world.argo(&["status", NAME, "--watch=false"]).await, paused);
         let said = world.try_argo(&["status", NAME, "--timeout", "1s"]).await;
         assert_eq!((said.code, said.out.as_str()), (1, paused), "{said:?}");

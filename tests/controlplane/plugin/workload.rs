@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::world::{DEPLOYMENT, annotation, is_degraded, is_observed, text};
+use crate::support::world::{DEPLOYMENT, annotation, is_degraded, is_observed, is_paused_by, text};
 use crate::support::{World, canary, scenario};
 
 const WEB: &str = "web";
@@ -16,7 +16,7 @@ async fn paused_with(world: &World, image: &str) -> Value {
         .until_rollout(WEB, "paused with the new template", |r| {
             is_observed(r)
                 && text(r, "/status/workloadObservedGeneration") == generation
-                && text(r, "/status/message") == "CanaryPauseStep"
+                && is_paused_by(r, "CanaryPauseStep")
         })
         .await
 }

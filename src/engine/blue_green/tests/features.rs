@@ -285,3 +285,24 @@ fn what_cannot_be_carried_out_is_refused_in_one_sentence() {
         assert_eq!(plan.intents, [], "nothing moves");
     }
 }
+
+#[test]
+fn the_pause_before_the_switch_says_what_it_is_before_and_what_ends_it() {
+    let message = |seconds: Value| {
+        let spec = json!({"autoPromotionEnabled": false, "autoPromotionSeconds": seconds});
+        let status = json!({
+            "pauseConditions": [{"reason": "BlueGreenPause", "startTime": at(-60)}], "controllerPause": true,
+        });
+        let sets = vec![replica_set("old", 1, 4, 4), replica_set("new", 2, 4, 4)];
+        let world = update(&spec, &status, sets, "old", "new");
+        plan_at(&world, 1).status.message.unwrap_or_default()
+    };
+    assert_eq!(
+        message(json!(null)),
+        "BlueGreenPause: before Service active is switched, until somebody promotes"
+    );
+    assert_eq!(
+        message(json!(300)),
+        "BlueGreenPause: before Service active is switched, until 2026-01-02T12:04:00Z"
+    );
+}
