@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NAME, View};
-use crate::support::world::{is_degraded, is_observed, is_paused_by, text};
+use crate::support::world::{is_degraded, is_observed, is_paused_by};
 use crate::support::{World, rollout, scenario};
 
 /// Two pods behind the Services `app` and `app-preview`; an update waits for a promotion.
@@ -112,7 +112,7 @@ fn a_pause_by_the_plugin_holds_the_switch_until_it_is_promoted() {
     scenario("plugin-bg-pause", |world| async move {
         deployed(&world).await;
         world.argo(&["pause", NAME]).await;
-        let is_held = |r: &Value| is_observed(r) && text(r, "/status/message") == "manually paused";
+        let is_held = |r: &Value| is_observed(r) && is_paused_by(r, "manually paused");
         world.until_rollout(NAME, "held", is_held).await;
         world.argo(&["set", "image", NAME, "app=app:v2"]).await;
         world.until_scales(NAME, &[2, 2]).await;
