@@ -181,8 +181,8 @@ struct WireTerminated {
 
 impl From<Wire> for Pod {
     fn from(Wire { metadata, status }: Wire) -> Self {
-        let owners = metadata.owner_references.into_iter().flatten();
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true));
+        let mut owners = metadata.owner_references.into_iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true));
         let condition = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
         let unschedulable = condition("PodScheduled")
             .filter(|c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable"))

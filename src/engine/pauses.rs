@@ -8,7 +8,7 @@ use super::duration::pause_duration;
 use super::steps;
 use crate::api::analysis::AnalysisPhase;
 use crate::api::names::PauseReason;
-use crate::api::rollout::{BlueGreenStrategy, CanaryStep, PauseCondition, RolloutStatus};
+use crate::api::rollout::{BlueGreenStrategy, PauseCondition, RolloutStatus};
 
 /// After how long the pause before the switch ends by itself; `None` where only a person ends it.
 pub(crate) fn auto_promotion(bg: &BlueGreenStrategy) -> Option<SignedDuration> {
@@ -22,19 +22,13 @@ pub(crate) fn auto_promotion(bg: &BlueGreenStrategy) -> Option<SignedDuration> {
 pub(crate) fn ends_at(ctx: &Context, status: &RolloutStatus, pause: &PauseCondition) -> Option<Timestamp> {
     let length = match PauseReason::parse(&pause.reason)? {
         PauseReason::CanaryPauseStep => {
-            let (_, step) = step(ctx, status)?;
+            let (_, step) = steps::under(ctx, status)?;
             pause_duration(step.pause.as_ref()?.duration.as_ref()).ok()?
         }
         PauseReason::BlueGreenPause => ctx.blue_green.and_then(auto_promotion),
         PauseReason::InconclusiveAnalysisRun | PauseReason::InconclusiveExperiment => None,
     };
     pause.start_time.0.checked_add(length?).ok()
-}
-
-/// The step that the cursor is to stand on, with its index.
-fn step<'a>(ctx: &Context<'a>, status: &RolloutStatus) -> Option<(usize, &'a CanaryStep)> {
-    let index = usize::try_from(status.current_step_index?).ok()?;
-    Some((index, ctx.steps().get(index)?))
 }
 
 /// The message of a pause by rules 3 and 4 of the contract (2.5): its word, by which clients know it, and behind it where
@@ -47,14 +41,9 @@ pub(crate) fn describe(ctx: &Context, draft: &Draft) -> Option<String> {
     let pause = status.pause_conditions.first()?;
     let reason = PauseReason::parse(&pause.reason);
     let place = match reason {
-        Some(PauseReason::CanaryPauseStep) => step(ctx, status).map(|(index, step)| {
-            format!(
-                "step {} of {} ({})",
-                index + 1,
-                ctx.steps().len(),
-                steps::describe(step)
-            )
-        }),
+        Some(PauseReason::CanaryPauseStep) => {
+            steps::under(ctx, status).map(|(index, step)| steps::place(ctx, index, &steps::describe(step)))
+        }
         Some(PauseReason::BlueGreenPause) => ctx
             .blue_green
             .map(|bg| format!("before Service {} is switched", bg.active_service)),

@@ -8,7 +8,7 @@ use super::duration::pause_duration;
 use super::plan::Notice;
 use super::{revision, timing};
 use crate::api::names::{PauseReason, conditions, events, reasons};
-use crate::api::rollout::{CanaryStep, RolloutPause};
+use crate::api::rollout::{CanaryStep, RolloutPause, RolloutStatus};
 
 /// Moves the cursor as far as the observed world allows. `analysis_done` says that the run of the current step was
 /// successful.
@@ -180,6 +180,17 @@ fn promote(ctx: &Context, draft: &mut Draft) {
     draft
         .notices
         .push(Notice::normal(reasons::ROLLOUT_COMPLETED, message));
+}
+
+/// The step on which the cursor of a status stands, with its index.
+pub(crate) fn under<'a>(ctx: &Context<'a>, status: &RolloutStatus) -> Option<(usize, &'a CanaryStep)> {
+    let index = usize::try_from(status.current_step_index?).ok()?;
+    Some((index, ctx.steps().get(index)?))
+}
+
+/// Where a rollout stands, for messages: the number of the step, and what it is about.
+pub(crate) fn place(ctx: &Context, index: usize, what: &str) -> String {
+    format!("step {} of {} ({what})", index + 1, ctx.steps().len())
 }
 
 /// A step in few words, for events.

@@ -86,7 +86,6 @@ fn blue_green_progress(ctx: &Context, status: &RolloutStatus) -> Option<String> 
 
 /// The step that the cursor stands on, with its analysis.
 fn step(ctx: &Context, draft: &Draft) -> Option<String> {
-    let steps = ctx.steps();
     let status = &draft.status;
     if ctx.stable.is_none()
         || status.stable_rs == status.current_pod_hash
@@ -94,8 +93,7 @@ fn step(ctx: &Context, draft: &Draft) -> Option<String> {
     {
         return None;
     }
-    let index = usize::try_from(status.current_step_index?).ok()?;
-    let step = steps.get(index)?;
+    let (index, step) = steps::under(ctx, status)?;
     let run = status
         .canary
         .as_ref()
@@ -104,7 +102,7 @@ fn step(ctx: &Context, draft: &Draft) -> Option<String> {
         Some(run) => format!("analysis {} is {}", run.name, run.status),
         None => steps::describe(step),
     };
-    Some(format!("step {} of {} ({what})", index + 1, steps.len()))
+    Some(steps::place(ctx, index, &what))
 }
 
 /// What stands in the way: a ReplicaSet or pods that cannot be made, or the oldest pod that cannot start; those of the new
